@@ -1,1 +1,3 @@
 //! The packet road.
+
+pub mod addr;
