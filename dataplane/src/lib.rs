@@ -1,3 +1,4 @@
 //! The packet road.
 
 pub mod addr;
+pub mod wire;
