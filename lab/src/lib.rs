@@ -1,1 +1,23 @@
-//! A network in a box.
+//! A network in a box: what the end-to-end tests and the demo lay out, send and count.
+//!
+//! Everything here lives in network namespaces without a name, held by a child process each: when the test or demo ends,
+//! however it ends, the kernel takes down namespaces, links and files with it. Nothing is left behind, so nothing needs
+//! to be swept up. Root is needed.
+//!
+//! What is not here: anything that knows DPDK or VRRP. The router under test is a program like any other,
+//! or the kernel's own forwarding, with which it is compared.
+
+pub mod capture;
+pub mod error;
+pub mod link;
+pub mod namespace;
+pub mod packet_socket;
+pub mod poll;
+pub mod probe;
+pub mod process;
+pub mod table;
+pub mod topology;
+pub mod traffic;
+pub mod turn;
+
+pub use error::{LabError, Result};

@@ -1,0 +1,116 @@
+//! The networks that more than one test uses.
+
+use std::net::Ipv4Addr;
+
+use crate::Result;
+use crate::link::{ETHERNET_MTU, End, cable};
+use crate::namespace::Namespace;
+use crate::turn::{self, Turn};
+
+/// Two hosts and what stands between them:
+///
+/// ```text
+/// a (10.71.1.2) ── left (10.71.1.1)  r  right (10.71.2.1) ── (10.71.2.2) b
+/// ```
+///
+/// `r` has interfaces `left` and `right`, without addresses until [`Routed::route_by_kernel`] gives them to the kernel; a
+/// program that routes in its place takes the interfaces as they are.
+#[derive(Debug)]
+pub struct Routed {
+    /// The host on the left; its interface is `eth0`.
+    pub a: Namespace,
+    /// The router's machine.
+    pub r: Namespace,
+    /// The host on the right; its interface is `eth0`.
+    pub b: Namespace,
+    _turn: Turn,
+}
+
+impl Routed {
+    /// Address of the host on the left.
+    pub const A: Ipv4Addr = Ipv4Addr::new(10, 71, 1, 2);
+    /// The router's address on the left.
+    pub const LEFT: Ipv4Addr = Ipv4Addr::new(10, 71, 1, 1);
+    /// The router's address on the right.
+    pub const RIGHT: Ipv4Addr = Ipv4Addr::new(10, 71, 2, 1);
+    /// Address of the host on the right.
+    pub const B: Ipv4Addr = Ipv4Addr::new(10, 71, 2, 2);
+
+    /// Lays it out.
+    ///
+    /// # Errors
+    /// Mostly: this process is not root.
+    pub fn new() -> Result<Self> {
+        Self::with_right_mtu(ETHERNET_MTU)
+    }
+
+    /// Lays it out with another MTU on the right, for path MTU discovery.
+    ///
+    /// # Errors
+    /// Mostly: this process is not root.
+    pub fn with_right_mtu(right_mtu: u32) -> Result<Self> {
+        let turn = turn::take();
+        let routed = Self {
+            a: Namespace::new("a")?,
+            r: Namespace::new("r")?,
+            b: Namespace::new("b")?,
+            _turn: turn,
+        };
+        cable(routed.a_end(), routed.left(), ETHERNET_MTU)?;
+        cable(routed.b_end(), routed.right(), right_mtu)?;
+        for (end, address, gateway) in [
+            (routed.a_end(), Self::A, Self::LEFT),
+            (routed.b_end(), Self::B, Self::RIGHT),
+        ] {
+            end.address(&format!("{address}/24"))?;
+            end.machine
+                .sh(&format!("ip route add default via {gateway}"))?;
+        }
+        Ok(routed)
+    }
+
+    /// Makes the kernel of `r` the router.
+    ///
+    /// # Errors
+    /// When the kernel does not take it.
+    pub fn route_by_kernel(&self) -> Result<()> {
+        self.left().address(&format!("{}/24", Self::LEFT))?;
+        self.right().address(&format!("{}/24", Self::RIGHT))?;
+        self.r.sysctl("ipv4/ip_forward", "1")
+    }
+
+    /// The left host's interface.
+    #[must_use]
+    pub fn a_end(&self) -> End<'_> {
+        End::of(&self.a, "eth0")
+    }
+
+    /// The router's interface on the left.
+    #[must_use]
+    pub fn left(&self) -> End<'_> {
+        End::of(&self.r, "left")
+    }
+
+    /// The router's interface on the right.
+    #[must_use]
+    pub fn right(&self) -> End<'_> {
+        End::of(&self.r, "right")
+    }
+
+    /// The right host's interface.
+    #[must_use]
+    pub fn b_end(&self) -> End<'_> {
+        End::of(&self.b, "eth0")
+    }
+
+    /// Packets that the kernel dropped on any of the links.
+    ///
+    /// # Errors
+    /// When an interface is gone.
+    pub fn link_drops(&self) -> Result<u64> {
+        [self.a_end(), self.left(), self.right(), self.b_end()]
+            .iter()
+            .map(End::drops)
+            .sum()
+    }
+}
