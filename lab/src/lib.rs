@@ -7,8 +7,10 @@
 //! What is not here: anything that knows DPDK or VRRP. The router under test is a program like any other,
 //! or the kernel's own forwarding, with which it is compared.
 
+pub mod answers;
 pub mod capture;
 pub mod error;
+pub mod frame;
 pub mod link;
 pub mod namespace;
 pub mod packet_socket;

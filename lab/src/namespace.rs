@@ -30,7 +30,7 @@ for scope in all default; do
   echo 0 >ipv4/conf/$scope/rp_filter
   echo 0 >ipv4/conf/$scope/send_redirects
 done
-echo 0 >ipv4/icmp_ratelimit
+echo 0 >ipv4/icmp_ratemask
 ip link set lo up
 echo ready
 exec cat";

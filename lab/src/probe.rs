@@ -1,8 +1,10 @@
 //! What an operator types to find out what a network does, with the answer as data.
 
+use std::fmt;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use crate::frame::sum;
 use crate::link::End;
 use crate::namespace::Namespace;
 use crate::packet_socket::PacketSocket;
@@ -174,7 +176,7 @@ impl IcmpMessage {
         let message = whole
             .get(header.len()..)
             .filter(|message| message.len() >= 8)?;
-        if header[9] != ICMP || !sums_up(header) || !sums_up(message) {
+        if header[9] != ICMP || sum(header) != 0xffff || sum(message) != 0xffff {
             return None;
         }
         let (kind, code) = (message[0], message[1]);
@@ -194,20 +196,27 @@ impl IcmpMessage {
     }
 }
 
+impl fmt::Display for IcmpMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.kind, self.code, self.mtu) {
+            (0, 0, _) => write!(f, "echo reply")?,
+            (3, 0, _) => write!(f, "net unreachable")?,
+            (3, 1, _) => write!(f, "host unreachable")?,
+            (3, 2, _) => write!(f, "protocol unreachable")?,
+            (3, 3, _) => write!(f, "port unreachable")?,
+            (3, 4, Some(mtu)) => write!(f, "fragmentation needed, mtu {mtu},")?,
+            (11, 0, _) => write!(f, "time exceeded")?,
+            (kind, code, _) => write!(f, "ICMP type {kind} code {code}")?,
+        }
+        write!(f, " from {}", self.from)
+    }
+}
+
 fn address(octets: &[u8], at: usize) -> Option<Ipv4Addr> {
     octets
         .get(at..)?
         .first_chunk::<4>()
         .map(|octets| Ipv4Addr::from(*octets))
-}
-
-/// Whether the Internet checksum (RFC 1071) over the octets holds.
-fn sums_up(octets: &[u8]) -> bool {
-    let words = octets
-        .chunks(2)
-        .map(|pair| u64::from(pair[0]) << 8 | u64::from(*pair.get(1).unwrap_or(&0)));
-    let sum: u64 = words.sum();
-    sum != 0 && sum.is_multiple_of(0xffff)
 }
 
 /// Does something, and hands over what it came to with every ICMP message that arrived at an interface meanwhile.

@@ -7,6 +7,7 @@
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
+use lab::answers;
 use lab::capture::Capture;
 use lab::link::{End, cable, hub, plug};
 use lab::namespace::Namespace;
@@ -207,6 +208,43 @@ fn a_smaller_next_hop_is_reported_with_its_mtu() {
         (Routed::LEFT, 3, 4, Some(1280))
     );
     assert_eq!(message.quoted_to, Some(Routed::B));
+}
+
+#[test]
+fn the_questions_find_out_what_the_kernel_does() {
+    let net = kernel_routed();
+    let answers = answers::ask(&net).expect("answers");
+    drop(net);
+    let net = Routed::with_right_mtu(1280).expect("a network");
+    net.route_by_kernel().expect("a router");
+    let answers = [answers, answers::ask_about_mtu(&net).expect("answers")].concat();
+    let through = "octets forwarded with ttl 63";
+    for (question, expected) in [
+        ("ping back", "3 of 3 answered, ttl 63".into()),
+        ("traceroute by UDP", "10.71.1.1, 10.71.2.2".into()),
+        (
+            "a datagram to a port where nobody listens",
+            format!("38 {through}, port unreachable from 10.71.2.2"),
+        ),
+        ("a time to live of 1", "time exceeded from 10.71.1.1".into()),
+        ("no route", "net unreachable from 10.71.1.1".into()),
+        ("directed broadcast", "nothing".into()),
+        (
+            "a neighbour that never answers",
+            "host unreachable from 10.71.1.1".into(),
+        ),
+        (
+            "too large, not to be fragmented",
+            "fragmentation needed, mtu 1280, from 10.71.1.1".into(),
+        ),
+        ("path MTU that the host learned", "1280".into()),
+    ] {
+        let found = answers
+            .iter()
+            .find(|answer| answer.question == question)
+            .expect("asked");
+        assert_eq!(found.answer, expected, "{question}");
+    }
 }
 
 #[test]
