@@ -329,3 +329,6 @@ pub enum ConfigError {
     #[error("announcements need at least one round and bursts of at least one address")]
     Announcements,
 }
+
+#[cfg(test)]
+mod tests;

@@ -466,3 +466,6 @@ impl Election {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

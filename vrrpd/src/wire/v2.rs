@@ -231,3 +231,6 @@ pub fn emit(fields: &Fields<'_>, authentication: &Authentication) -> Vec<u8> {
     put_checksum(&mut message, checksum);
     message
 }
+
+#[cfg(test)]
+mod tests;

@@ -166,3 +166,6 @@ pub fn emit(fields: &Fields<'_>, src: IpAddr, dst: IpAddr, pseudo_header: Pseudo
     put_checksum(&mut message, sum.checksum());
     message
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,482 @@
+//! The whole transition table, and the timers to the nanosecond.
+
+use super::*;
+
+const OWN: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 5));
+const LOWER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 4));
+const HIGHER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 6));
+
+/// The configured interval, and another that a peer has.
+const INTERVAL: Duration = Duration::from_millis(1000);
+const THEIRS: Duration = Duration::from_millis(2000);
+
+/// When the event happens that is looked at; before anything is due, but for `Due`.
+const EARLY: Duration = Duration::from_millis(500);
+
+fn parameters(priority: u8) -> Parameters {
+    Parameters {
+        timers: Timers::V3,
+        address: OWN,
+        priority,
+        interval: INTERVAL,
+        preempt: true,
+        preempt_delay: Duration::ZERO,
+    }
+}
+
+fn heard(router: IpAddr, priority: u8) -> Event {
+    Event::Advertisement(Heard {
+        router,
+        priority,
+        interval: THEIRS,
+    })
+}
+
+/// An election of priority 100 in `state` since time zero.
+fn election_in(state: State) -> Election {
+    let mut election = Election::new(parameters(100), Time::ZERO);
+    if state != State::Initialise {
+        election.step(Time::ZERO, Event::Startup(Cause::Started));
+    }
+    if state == State::Master {
+        election.step(Time::ZERO + election.down_interval(), Event::Tick);
+        election.role = Role::Master {
+            advertise_at: Time::ZERO + INTERVAL,
+        };
+    }
+    assert_eq!(election.state(), state);
+    election
+}
+
+/// The instant at which the down timer or the advertisement timer is due.
+fn due(election: &Election) -> Option<Time> {
+    match election.role {
+        Role::Initialise => None,
+        Role::Backup { down_at, .. } => Some(down_at),
+        Role::Master { advertise_at } => Some(advertise_at),
+    }
+}
+
+/// The skew and the down interval of priority 100 at an interval.
+fn skew(interval: Duration) -> Duration {
+    interval * 156 / 256
+}
+
+fn down(interval: Duration) -> Duration {
+    3 * interval + skew(interval)
+}
+
+/// What is expected after an event: the state, the priority advertised, the timer (from time zero), the cause of a
+/// change of state, and whether a stall was noticed.
+struct After(State, Option<u8>, Option<Duration>, Option<Cause>, bool);
+
+#[test]
+fn every_event_in_every_state_leads_where_the_rfc_says() {
+    use State::{Backup, Initialise, Master};
+    let away = Duration::from_secs(10);
+    let stalled = || Some(Cause::Stalled { away });
+    let quiet = |state, timer| After(state, None, timer, None, false);
+
+    // Timers that were set at zero and are left alone.
+    let backup_timer = Some(down(INTERVAL));
+    let master_timer = Some(INTERVAL);
+    // Timers that are set at the event.
+    let afresh = Some(EARLY + down(INTERVAL));
+    let learned = Some(EARLY + down(THEIRS));
+
+    let higher = || {
+        Some(Cause::HigherPriority {
+            router: LOWER,
+            priority: 101,
+        })
+    };
+    let tie = || Some(Cause::HigherAddress { router: HIGHER });
+    let silent = || {
+        Some(Cause::MasterSilent {
+            master: None,
+            silent_for: down(INTERVAL),
+        })
+    };
+
+    let table = [
+        (
+            Initialise,
+            Event::Startup(Cause::LinkUp),
+            After(Backup, None, afresh, Some(Cause::LinkUp), false),
+        ),
+        (
+            Initialise,
+            Event::Shutdown(Cause::Stopped),
+            quiet(Initialise, None),
+        ),
+        (Initialise, Event::Tick, quiet(Initialise, None)),
+        (Initialise, heard(LOWER, 0), quiet(Initialise, None)),
+        (Initialise, heard(LOWER, 1), quiet(Initialise, None)),
+        (Initialise, heard(HIGHER, 255), quiet(Initialise, None)),
+        (Initialise, Event::Away(away), quiet(Initialise, None)),
+        //
+        (
+            Backup,
+            Event::Startup(Cause::LinkUp),
+            quiet(Backup, backup_timer),
+        ),
+        (
+            Backup,
+            Event::Shutdown(Cause::LinkDown),
+            After(Initialise, None, None, Some(Cause::LinkDown), false),
+        ),
+        (Backup, Event::Tick, quiet(Backup, backup_timer)),
+        (
+            Backup,
+            heard(LOWER, 0),
+            quiet(Backup, Some(EARLY + skew(INTERVAL))),
+        ),
+        (Backup, heard(HIGHER, 99), quiet(Backup, backup_timer)),
+        (Backup, heard(LOWER, 100), quiet(Backup, learned)),
+        (Backup, heard(HIGHER, 100), quiet(Backup, learned)),
+        (Backup, heard(LOWER, 101), quiet(Backup, learned)),
+        (
+            Backup,
+            Event::Away(INTERVAL * 2),
+            quiet(Backup, Some(down(INTERVAL) + INTERVAL)),
+        ),
+        (
+            Backup,
+            Event::Away(away),
+            After(Backup, None, afresh, None, true),
+        ),
+        //
+        (
+            Master,
+            Event::Startup(Cause::LinkUp),
+            quiet(Master, master_timer),
+        ),
+        (
+            Master,
+            Event::Shutdown(Cause::Stopped),
+            After(Initialise, Some(0), None, Some(Cause::Stopped), false),
+        ),
+        (Master, Event::Tick, quiet(Master, master_timer)),
+        (
+            Master,
+            heard(HIGHER, 0),
+            After(Master, Some(100), Some(EARLY + INTERVAL), None, false),
+        ),
+        (
+            Master,
+            heard(HIGHER, 99),
+            After(Master, Some(100), master_timer, None, false),
+        ),
+        (
+            Master,
+            heard(LOWER, 100),
+            After(Master, Some(100), master_timer, None, false),
+        ),
+        (Master, heard(OWN, 100), quiet(Master, master_timer)),
+        (
+            Master,
+            heard(HIGHER, 100),
+            After(Backup, None, learned, tie(), false),
+        ),
+        (
+            Master,
+            heard(LOWER, 101),
+            After(Backup, None, learned, higher(), false),
+        ),
+        (
+            Master,
+            Event::Away(INTERVAL * 2),
+            quiet(Master, master_timer),
+        ),
+        (
+            Master,
+            Event::Away(away),
+            After(Backup, None, afresh, stalled(), true),
+        ),
+    ];
+    for (state, event, after) in table {
+        let now = Time::ZERO + EARLY;
+        walk(state, now, event, after);
+    }
+
+    // The timers, when they are due.
+    walk(Backup, Time::ZERO + down(INTERVAL), Event::Tick, {
+        After(
+            Master,
+            Some(100),
+            Some(down(INTERVAL) + INTERVAL),
+            silent(),
+            false,
+        )
+    });
+    walk(Master, Time::ZERO + INTERVAL, Event::Tick, {
+        After(Master, Some(100), Some(2 * INTERVAL), None, false)
+    });
+}
+
+/// Checks one row.
+fn walk(state: State, now: Time, event: Event, after: After) {
+    let mut election = election_in(state);
+    let step = election.step(now, event.clone());
+    let After(to, advertise, timer, cause, stalled) = after;
+    let row = format!("{state}, {event:?}");
+    assert_eq!(election.state(), to, "{row}");
+    assert_eq!(step.advertise, advertise, "{row}");
+    assert_eq!(
+        due(&election),
+        timer.map(|timer| Time::ZERO + timer),
+        "{row}"
+    );
+    assert_eq!(
+        step.transition,
+        cause.map(|cause| Transition {
+            at: now,
+            from: state,
+            to,
+            cause
+        }),
+        "{row}"
+    );
+    assert_eq!(step.stalled.is_some(), stalled, "{row}");
+}
+
+#[test]
+fn an_owner_starts_as_master() {
+    let mut election = Election::new(parameters(PRIORITY_OWNER), Time::ZERO);
+    let step = election.step(Time::ZERO, Event::Startup(Cause::Started));
+    assert_eq!(
+        (election.state(), step.advertise),
+        (State::Master, Some(PRIORITY_OWNER))
+    );
+}
+
+#[test]
+fn timers_are_exact_to_the_nanosecond_and_never_zero() {
+    let nanos = Duration::from_nanos;
+    for (timers, priority, interval, skew, down) in [
+        (
+            Timers::V3,
+            100,
+            INTERVAL,
+            nanos(609_375_000),
+            nanos(3_609_375_000),
+        ),
+        (
+            Timers::V3,
+            254,
+            Duration::from_millis(10),
+            nanos(78_125),
+            nanos(30_078_125),
+        ),
+        (
+            Timers::V3,
+            255,
+            Duration::from_millis(10),
+            nanos(39_062),
+            nanos(30_039_062),
+        ),
+        (
+            Timers::V3,
+            1,
+            Duration::from_millis(40_950),
+            nanos(40_790_039_062),
+            nanos(163_640_039_062),
+        ),
+        (
+            Timers::V2,
+            255,
+            INTERVAL,
+            nanos(3_906_250),
+            nanos(3_003_906_250),
+        ),
+        (
+            Timers::V2,
+            100,
+            255 * INTERVAL,
+            nanos(609_375_000),
+            nanos(765_609_375_000),
+        ),
+    ] {
+        let parameters = Parameters {
+            timers,
+            interval,
+            ..parameters(priority)
+        };
+        let election = Election::new(parameters, Time::ZERO);
+        assert_eq!(
+            (election.skew(), election.down_interval()),
+            (skew, down),
+            "{parameters:?}"
+        );
+    }
+}
+
+#[test]
+fn version_2_keeps_its_own_interval_whatever_it_hears() {
+    let mut election = Election::new(
+        Parameters {
+            timers: Timers::V2,
+            ..parameters(100)
+        },
+        Time::ZERO,
+    );
+    election.step(Time::ZERO, Event::Startup(Cause::Started));
+    election.step(Time::ZERO, heard(HIGHER, 200));
+    assert_eq!(election.master_interval(), INTERVAL);
+}
+
+#[test]
+fn without_preemption_a_lower_master_is_heeded_unless_this_router_is_the_owner() {
+    for (priority, to) in [(100, State::Backup), (PRIORITY_OWNER, State::Master)] {
+        let mut election = Election::new(
+            Parameters {
+                preempt: false,
+                ..parameters(100)
+            },
+            Time::ZERO,
+        );
+        election.step(Time::ZERO, Event::Startup(Cause::Started));
+        election.set_parameters(
+            Time::ZERO,
+            Parameters {
+                preempt: false,
+                ..parameters(priority)
+            },
+        );
+        for second in 1..=20 {
+            let now = Time::ZERO + second * INTERVAL;
+            election.step(now, heard(LOWER, 50));
+            election.step(now, Event::Tick);
+        }
+        assert_eq!(election.state(), to, "priority {priority}");
+    }
+}
+
+#[test]
+fn a_lower_master_is_heeded_for_the_preemption_delay_and_ousted_one_down_interval_later() {
+    let delay = 10 * INTERVAL;
+    let own = Parameters {
+        preempt_delay: delay,
+        ..parameters(100)
+    };
+    let mut election = Election::new(own, Time::ZERO);
+    election.step(Time::ZERO, Event::Startup(Cause::Started));
+    let lower = Heard {
+        router: LOWER,
+        priority: 50,
+        interval: INTERVAL,
+    };
+    let mut last_heeded = Time::ZERO;
+    let mut now = Time::ZERO;
+    let transition = loop {
+        now = now + EARLY;
+        assert!(now < Time::ZERO + 10 * delay, "never ousted");
+        if now.since(Time::ZERO).subsec_millis() == 0 {
+            if now < Time::ZERO + INTERVAL + delay {
+                last_heeded = now;
+            }
+            election.step(now, Event::Advertisement(lower));
+        }
+        let due = due(&election).unwrap();
+        if let Some(transition) = election
+            .step(now.max(due.min(now + EARLY)), Event::Tick)
+            .transition
+        {
+            break transition;
+        }
+    };
+    // The delay runs from the first advertisement, heard after one interval.
+    assert_eq!(last_heeded, Time::ZERO + delay);
+    assert_eq!(transition.at, last_heeded + down(INTERVAL));
+    assert_eq!(
+        transition.cause,
+        Cause::LowerPriorityMaster {
+            master: LOWER,
+            priority: 50
+        }
+    );
+}
+
+#[test]
+fn a_master_that_dies_during_the_preemption_delay_is_replaced_at_once() {
+    let own = Parameters {
+        preempt_delay: Duration::from_secs(3600),
+        ..parameters(100)
+    };
+    let mut election = Election::new(own, Time::ZERO);
+    election.step(Time::ZERO, Event::Startup(Cause::Started));
+    election.step(
+        Time::ZERO,
+        Event::Advertisement(Heard {
+            router: LOWER,
+            priority: 50,
+            interval: INTERVAL,
+        }),
+    );
+    assert!(
+        election
+            .step(Time::ZERO + down(INTERVAL), Event::Tick)
+            .transition
+            .is_some()
+    );
+}
+
+#[test]
+fn lateness_of_advertisements_does_not_add_up() {
+    let mut election = election_in(State::Master);
+    let late = Duration::from_millis(300);
+    election.step(Time::ZERO + INTERVAL + late, Event::Tick);
+    assert_eq!(due(&election), Some(Time::ZERO + 2 * INTERVAL));
+    // One that was missed altogether is not made up for by a burst.
+    let very_late = Time::ZERO + 3 * INTERVAL + late;
+    election.step(very_late, Event::Tick);
+    assert_eq!(due(&election), Some(very_late + INTERVAL));
+}
+
+#[test]
+fn a_changed_interval_takes_effect_at_once() {
+    let faster = Parameters {
+        interval: INTERVAL / 10,
+        ..parameters(100)
+    };
+    let now = Time::ZERO + EARLY;
+
+    let mut master = election_in(State::Master);
+    master.set_parameters(now, faster);
+    assert_eq!(due(&master), Some(now + INTERVAL / 10));
+
+    let mut alone = election_in(State::Backup);
+    alone.set_parameters(now, faster);
+    assert_eq!(due(&alone), Some(now + down(INTERVAL / 10)));
+
+    // What a version 3 backup has learned from its master stays in force.
+    let mut backup = election_in(State::Backup);
+    backup.step(Time::ZERO, heard(HIGHER, 200));
+    backup.set_parameters(now, faster);
+    assert_eq!(due(&backup), Some(Time::ZERO + down(THEIRS)));
+}
+
+#[test]
+fn an_entry_is_asked_for_at_least_every_half_interval() {
+    for state in [State::Backup, State::Master] {
+        let mut election = election_in(state);
+        assert_eq!(election.observe(Time::ZERO + INTERVAL / 10), None);
+        assert_eq!(
+            election.timeout(),
+            Some(Time::ZERO + INTERVAL / 10 + INTERVAL / 2),
+            "{state}"
+        );
+    }
+    assert_eq!(election_in(State::Initialise).timeout(), None);
+}
+
+#[test]
+fn only_more_than_an_interval_counts_as_absence() {
+    let mut election = election_in(State::Backup);
+    assert_eq!(election.observe(Time::ZERO + INTERVAL), None);
+    let away = INTERVAL + Duration::from_nanos(1);
+    assert_eq!(
+        election.observe(Time::ZERO + INTERVAL + away),
+        Some(Event::Away(away))
+    );
+}
