@@ -1,0 +1,67 @@
+/* The yardstick: what the obvious loop in C does between two ports. Receive a burst, transmit it, free what was not taken.
+ * No parsing, no counting per packet. One forwarding lcore, the main one, for a bounded time.
+ *
+ * Usage: c_loop EAL-ARGUMENTS -- MILLISECONDS
+ * Prints the packets moved each second, in millions, on one line. Port 0 receives, port 1 transmits. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <rte_cycles.h>
+#include <rte_eal.h>
+#include <rte_ethdev.h>
+#include <rte_lcore.h>
+#include <rte_mbuf.h>
+
+#define BURST 64
+#define MBUFS 262143
+#define CACHE 512
+#define DESCRIPTORS 1024
+
+static struct rte_mempool *pool;
+
+static void port_up(uint16_t port)
+{
+	struct rte_eth_conf conf = {0};
+
+	if (rte_eth_dev_configure(port, 1, 1, &conf) != 0 ||
+	    rte_eth_rx_queue_setup(port, 0, DESCRIPTORS, SOCKET_ID_ANY, NULL, pool) != 0 ||
+	    rte_eth_tx_queue_setup(port, 0, DESCRIPTORS, SOCKET_ID_ANY, NULL) != 0 ||
+	    rte_eth_dev_start(port) != 0)
+		rte_exit(EXIT_FAILURE, "port %u does not start\n", port);
+}
+
+int main(int argc, char **argv)
+{
+	int eal = rte_eal_init(argc, argv);
+
+	if (eal < 0 || argc - eal < 2)
+		rte_exit(EXIT_FAILURE, "usage: c_loop EAL-ARGUMENTS -- MILLISECONDS\n");
+	pool = rte_pktmbuf_pool_create("mbufs", MBUFS, CACHE, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+	if (pool == NULL)
+		rte_exit(EXIT_FAILURE, "no memory for %d mbufs\n", MBUFS);
+	port_up(0);
+	port_up(1);
+
+	struct rte_mbuf *burst[BURST];
+	uint64_t hz = rte_get_tsc_hz(), moved = 0;
+	uint64_t length = hz / 1000 * strtoul(argv[eal + 1], NULL, 10);
+	uint64_t start = rte_rdtsc(), now = start;
+
+	for (unsigned round = 0; now - start < length; round++) {
+		uint16_t n = rte_eth_rx_burst(0, 0, burst, BURST);
+		uint16_t sent = rte_eth_tx_burst(1, 0, burst, n);
+
+		moved += sent;
+		if (unlikely(sent < n))
+			rte_pktmbuf_free_bulk(burst + sent, n - sent);
+		if ((round & 255) == 0)
+			now = rte_rdtsc();
+	}
+	now = rte_rdtsc();
+	printf("%.4f\n", (double)moved * hz / (now - start) / 1e6);
+	fflush(stdout);
+	rte_eth_dev_stop(0);
+	rte_eth_dev_stop(1);
+	return 0;
+}
