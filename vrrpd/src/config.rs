@@ -207,6 +207,11 @@ impl Config {
             if !first.is_unicast_link_local() {
                 return Err(ConfigError::NotLinkLocal((*first).into()));
             }
+            if let (IpAddr::V6(own), Peers::Multicast) = (local, &self.peers)
+                && !own.is_unicast_link_local()
+            {
+                return Err(ConfigError::LocalNotLinkLocal(local));
+            }
         }
         if self.priority == 0 {
             return Err(ConfigError::Priority);
@@ -303,6 +308,9 @@ pub enum ConfigError {
     /// The first IPv6 address is not link-local (RFC 9568 §5.2.9).
     #[error("the first IPv6 virtual address must be a link-local one, {0} is not")]
     NotLinkLocal(IpAddr),
+    /// This router would multicast from an IPv6 address that is not link-local (RFC 9568 §5.1.2.1).
+    #[error("this router's IPv6 address on the port must be a link-local one, {0} is not")]
+    LocalNotLinkLocal(IpAddr),
     /// Priority 0, which means "I stop".
     #[error("priority 0 is reserved, must be 1 to 255")]
     Priority,

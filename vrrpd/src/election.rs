@@ -106,6 +106,21 @@ pub(crate) struct Heard {
     pub(crate) interval: Duration,
 }
 
+impl Heard {
+    /// Why a master of `priority` yields to the sender.
+    fn cause_of_yielding(&self, priority: u8) -> Cause {
+        let router = self.router;
+        if self.priority > priority {
+            Cause::HigherPriority {
+                router,
+                priority: self.priority,
+            }
+        } else {
+            Cause::HigherAddress { router }
+        }
+    }
+}
+
 /// What follows from an event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Step {
@@ -303,19 +318,7 @@ impl Election {
                     self.advertise(now + self.parameters.interval)
                 }
                 Ordering::Greater => {
-                    let Heard {
-                        router,
-                        priority: theirs,
-                        ..
-                    } = heard;
-                    let cause = if theirs > priority {
-                        Cause::HigherPriority {
-                            router,
-                            priority: theirs,
-                        }
-                    } else {
-                        Cause::HigherAddress { router }
-                    };
+                    let cause = heard.cause_of_yielding(priority);
                     self.become_backup(now, Some(heard), cause)
                 }
                 // Asserts mastership; the next regular advertisement stays where it is.
@@ -360,30 +363,22 @@ impl Election {
         let Heard {
             router: master,
             priority,
-            interval,
+            ..
         } = heard;
-        self.role = if priority == PRIORITY_STOP {
-            Role::Backup {
+        if priority == PRIORITY_STOP {
+            let waiting = Waiting::Resigned { master };
+            self.role = Role::Backup {
                 down_at: now + self.skew(),
-                waiting: Waiting::Resigned { master },
-            }
+                waiting,
+            };
         } else if self.preempts(now, priority) {
+            let waiting = Waiting::Preempting { master, priority };
+            self.role = Role::Backup { down_at, waiting };
             self.master = Some((master, priority));
-            Role::Backup {
-                down_at,
-                waiting: Waiting::Preempting { master, priority },
-            }
         } else {
-            self.follow(Some(Heard {
-                router: master,
-                priority,
-                interval,
-            }));
-            Role::Backup {
-                down_at: now + self.down_interval(),
-                waiting: Waiting::Silence { since: now },
-            }
-        };
+            self.follow(Some(heard));
+            self.listen(now);
+        }
     }
 
     /// Notes who is master, and in version 3 learns its interval.

@@ -90,7 +90,8 @@ impl VirtualRouter {
         })
     }
 
-    /// Takes a received packet, whose payload the caller has found by [`Header::parse`](crate::wire::Header::parse) to name this virtual router.
+    /// Takes a received packet, whose payload names this virtual router (see
+    /// [`Header::parse`](crate::wire::Header::parse)).
     ///
     /// # Errors
     ///

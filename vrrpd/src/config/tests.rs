@@ -74,6 +74,9 @@ fn wrong_addresses_are_named() {
     let mut config = right();
     config.addresses = vec![v6];
     assert_eq!(config.validate(v6), Err(ConfigError::NotLinkLocal(v6)));
+    let link_local: IpAddr = "fe80::1".parse().unwrap();
+    config.addresses.insert(0, link_local);
+    assert_eq!(config.validate(v6), Err(ConfigError::LocalNotLinkLocal(v6)));
     config.version = Version::V2 {
         authentication: Authentication::None,
     };
