@@ -1,2 +1,4 @@
 //! The control thread, which owns every table, all protocol state and every decision.
 //! Console and socket threads only bring it requests.
+
+pub mod host;

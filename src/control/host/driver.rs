@@ -1,0 +1,74 @@
+//! What passes between the host and who drives it: the routes that it asks for, and what it wants done.
+
+use std::net::Ipv4Addr;
+
+use dataplane::addr::MacAddr;
+
+use super::arp::Conflict;
+use super::port::PortIndex;
+
+/// Where a packet goes next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// It is there: the address is the router's own.
+    Local,
+    /// The address is the broadcast address of a network.
+    Broadcast,
+    /// To its destination, which is on the network of this port.
+    Connected {
+        /// The port.
+        port: PortIndex,
+    },
+    /// To a further router.
+    Gateway {
+        /// The port on whose network the router is.
+        port: PortIndex,
+        /// The router.
+        address: Ipv4Addr,
+    },
+    /// Nowhere, and its sender is told so.
+    Unreachable,
+    /// Nowhere, silently.
+    Blackhole,
+}
+
+/// The routes, as the workers have them.
+pub trait Routes {
+    /// The best route; `None` if there is none.
+    fn route(&self, destination: Ipv4Addr) -> Option<Route>;
+}
+
+/// Something for the control loop to do.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Output<P> {
+    /// Send a frame of the host's own making.
+    Transmit {
+        /// Out of this port.
+        port: PortIndex,
+        /// The frame, from its Ethernet header on.
+        frame: Vec<u8>,
+    },
+    /// Send a packet that was punted, now rewritten for its way.
+    Forward {
+        /// Out of this port.
+        port: PortIndex,
+        /// The packet.
+        packet: P,
+    },
+    /// Tell the workers a neighbour's link address, or that it is not known any more.
+    SetNeighbour {
+        /// The port on whose network the neighbour is.
+        port: PortIndex,
+        /// The neighbour.
+        address: Ipv4Addr,
+        /// Its link address.
+        mac: Option<MacAddr>,
+    },
+    /// Tell the operator that somebody else claims an address of this router.
+    Conflict {
+        /// Where.
+        port: PortIndex,
+        /// Who and which.
+        conflict: Conflict,
+    },
+}
