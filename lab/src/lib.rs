@@ -4,14 +4,15 @@
 //! however it ends, the kernel takes down namespaces, links and files with it. Nothing is left behind, so nothing needs
 //! to be swept up. Root is needed.
 //!
-//! What is not here: anything that knows DPDK or VRRP. The router under test is a program like any other,
-//! or the kernel's own forwarding, with which it is compared.
+//! What is not here: anything that knows DPDK or VRRP. The router under test is a program like any other
+//! ([`manifold::Manifold`]), or the kernel's own forwarding, with which it is compared.
 
 pub mod answers;
 pub mod capture;
 pub mod error;
 pub mod frame;
 pub mod link;
+pub mod manifold;
 pub mod namespace;
 pub mod packet_socket;
 pub mod poll;

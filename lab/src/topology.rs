@@ -79,6 +79,35 @@ impl Routed {
         self.r.sysctl("ipv4/ip_forward", "1")
     }
 
+    /// Takes the addresses away from the kernel of `r` again, and what it learned with them.
+    ///
+    /// # Errors
+    /// When the kernel does not take it.
+    pub fn unroute_by_kernel(&self) -> Result<()> {
+        self.r.sysctl("ipv4/ip_forward", "0")?;
+        for end in [self.left(), self.right()] {
+            self.r
+                .sh(&format!("ip address flush dev {}", end.interface))?;
+        }
+        // The hosts shall find their new gateway by themselves.
+        for end in [self.a_end(), self.b_end()] {
+            end.machine
+                .sh(&format!("ip neigh flush dev {}", end.interface))?;
+        }
+        Ok(())
+    }
+
+    /// A configuration that makes manifold the router.
+    #[must_use]
+    pub fn configuration() -> String {
+        let port = |name: &str, index: u32, address: Ipv4Addr| {
+            format!(
+                "[[port]]\nname = \"{name}\"\ndevice = \"net_af_packet{index},iface={name}\"\naddresses = [\"{address}/24\"]\n\n"
+            )
+        };
+        port("left", 0, Self::LEFT) + &port("right", 1, Self::RIGHT)
+    }
+
     /// The left host's interface.
     #[must_use]
     pub fn a_end(&self) -> End<'_> {

@@ -1,0 +1,121 @@
+//! `netlab`: what `scripts/demo` runs. A network in a box with the real program in it, real traffic, and the figures.
+
+mod one_router;
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Command, ExitCode, Stdio};
+
+use clap::{Args, Parser, Subcommand};
+use lab::error::Doing;
+use lab::topology::Routed;
+
+/// A network in a box for manifold.
+#[derive(Debug, Parser)]
+#[command(name = "netlab", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// One router between two networks: ping, traceroute, iperf3 and counted streams, beside the kernel in its place
+    Demo(Demo),
+    /// The demo, then the network is kept up until this process ends
+    #[command(hide = true)]
+    Keep(Demo),
+}
+
+#[derive(Args, Debug)]
+struct Demo {
+    /// The program to show
+    #[arg(long, value_name = "PATH")]
+    program: PathBuf,
+    /// Print one JSON object at the end instead of tables
+    #[arg(long)]
+    json: bool,
+    /// Leave the network up afterwards, to play with
+    #[arg(long)]
+    keep: bool,
+}
+
+/// Ends what the keeping process prints to us.
+const KEPT: &str = "-- kept --";
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
+        Task::Demo(Demo {
+            keep: true,
+            program,
+            json,
+        }) => start_keeper(&program, json),
+        Task::Demo(demo) => one_router::show(&demo.program, demo.json).map(drop),
+        Task::Keep(demo) => keep(&demo),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("netlab: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs the demo in a process that outlives this one and the terminal: the network lives as long as that process.
+fn start_keeper(program: &std::path::Path, json: bool) -> lab::Result<()> {
+    let doing = || "start the keeping process".to_owned();
+    let this = std::env::current_exe().doing(doing)?;
+    let mut command = Command::new("setsid");
+    command
+        .arg(this)
+        .arg("keep")
+        .arg("--program")
+        .arg(program)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
+    if json {
+        command.arg("--json");
+    }
+    let mut keeper = command.spawn().doing(doing)?;
+    for line in keeper
+        .stdout
+        .take()
+        .into_iter()
+        .flat_map(|stdout| BufReader::new(stdout).lines())
+    {
+        let line = line.doing(doing)?;
+        if line == KEPT {
+            return Ok(());
+        }
+        println!("{line}");
+    }
+    let status = keeper.wait().doing(doing)?;
+    Err(lab::LabError::Command {
+        command: "netlab keep".into(),
+        status,
+        output: String::new(),
+    })
+}
+
+fn keep(demo: &Demo) -> lab::Result<()> {
+    let net = Routed::new()?;
+    let _router = one_router::show_in(&net, &demo.program, demo.json)?;
+    eprintln!("\nThe network stays up. Inside its machines:");
+    for machine in [&net.a, &net.r, &net.b] {
+        eprintln!(
+            "  {}:  nsenter --target {} --net --mount -- bash",
+            machine.name(),
+            machine.pid()
+        );
+    }
+    eprintln!(
+        "  {} ctl   in r, for the router's prompt",
+        demo.program.display()
+    );
+    eprintln!("To take it down:  kill {}", std::process::id());
+    println!("{KEPT}");
+    loop {
+        std::thread::park();
+    }
+}
