@@ -40,7 +40,7 @@ impl fmt::Display for Table {
         let widths: Vec<_> = (0..columns).map(width).collect();
         for (index, line) in lines().enumerate() {
             let cells = line.iter().zip(&widths).map(|(cell, &width)| {
-                let number = cell.starts_with(|first: char| first.is_ascii_digit()) && index > 0;
+                let number = index > 0 && cell.parse::<f64>().is_ok();
                 if number {
                     format!("{cell:>width$}")
                 } else {
