@@ -6,6 +6,7 @@
 //! | `instance` | [`VirtualRouter`]: one virtual router on one port, the way in and out |
 //! | [`election`] | who is master: the RFC's state machine, its timers, the stall guard |
 //! | [`wire`] | messages as octets |
+//! | [`sharing`] | load sharing: how all routers of a group forward at once |
 //! | `config` | what an operator decides |
 //! | `track` | conditions that the priority depends on |
 //! | `announce` | the pacing of gratuitous ARP and its IPv6 kin |
@@ -60,6 +61,7 @@ pub mod election;
 mod instance;
 mod output;
 mod refusal;
+pub mod sharing;
 mod status;
 mod time;
 mod track;

@@ -190,7 +190,7 @@ impl Fields<'_> {
 const CHECKSUM_OFFSET: usize = 6;
 
 /// Writes `checksum` into `message`.
-fn put_checksum(message: &mut [u8], checksum: u16) {
+pub(crate) fn put_checksum(message: &mut [u8], checksum: u16) {
     if let Some(field) = message.get_mut(CHECKSUM_OFFSET..CHECKSUM_OFFSET + 2) {
         field.copy_from_slice(&checksum.to_be_bytes());
     }

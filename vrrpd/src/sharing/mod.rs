@@ -1,0 +1,12 @@
+//! Load sharing: how every router of a group forwards at once. What an operator reads about it, and a second
+//! implementation needs, is `docs/protocol.md`; the election of the master is not here but in [`crate::election`].
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | [`names`] | who and what the messages talk about: routers, epochs, conditions, moves |
+//! | [`wire`] | messages of the types 2 to 8 as octets |
+//! | [`refusal`] | why one is refused, and how often that happened |
+
+pub mod names;
+pub mod refusal;
+pub mod wire;
