@@ -105,7 +105,7 @@ counters! {
         no_port = "host-no-port",
         /// Packets from an address that no host has.
         martian_source = "host-martian-source",
-        /// Packets for a group or a broadcast address.
+        /// Packets for a group or a broadcast address, by their IP or their link address.
         not_unicast = "host-not-unicast",
         /// Packets to go on, given to the neighbour cache; the fragmented ones included.
         forwarded = "host-forwarded",
@@ -135,14 +135,32 @@ counters! {
         protocol_unreachable = "host-protocol-unreachable",
         /// Packets for this router whose ICMP, UDP or TCP header is wrong.
         bad_payload = "host-bad-payload",
-        /// Fragments for this router, which does not put them together.
-        fragments_for_us = "host-fragments-for-us",
         /// Packets for the virtual address while another router is its master.
         virtual_of_master = "host-virtual-of-master",
         /// Packets other than echo requests for a virtual address at which none are accepted (RFC 9568 section 6.1).
         virtual_not_accepted = "host-virtual-not-accepted",
         /// Packets of this router itself that have no way out.
         own_unroutable = "host-own-unroutable",
+    }
+}
+
+counters! {
+    /// Fragments of packets for this router.
+    ReassemblyCounters {
+        /// Fragments received.
+        fragments = "reassembly-fragments",
+        /// Packets put together.
+        reassembled = "reassembly-reassembled",
+        /// Fragments of an impossible length or place.
+        malformed = "reassembly-malformed",
+        /// Fragments that were here already.
+        repeated = "reassembly-repeated",
+        /// Packets dropped, because two of their fragments contradict each other.
+        overlapping = "reassembly-overlapping",
+        /// Packets dropped, because a fragment did not come in time.
+        timed_out = "reassembly-timed-out",
+        /// Packets dropped, because newer ones needed the room.
+        displaced = "reassembly-displaced",
     }
 }
 
@@ -181,6 +199,8 @@ pub struct Counters {
     pub neighbours: NeighbourCounters,
     /// Packets punted.
     pub packets: PacketCounters,
+    /// Fragments of packets for this router.
+    pub reassembly: ReassemblyCounters,
     /// ICMP errors.
     pub icmp: IcmpCounters,
 }
@@ -192,6 +212,7 @@ impl Counters {
             .iter()
             .chain(self.neighbours.iter())
             .chain(self.packets.iter())
+            .chain(self.reassembly.iter())
             .chain(self.icmp.iter())
     }
 }

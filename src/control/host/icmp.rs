@@ -99,14 +99,14 @@ pub struct Originated {
     pub payload: Vec<u8>,
 }
 
-/// A packet that an error would be about.
+/// A packet as it came in.
 #[derive(Clone, Copy, Debug)]
-pub struct Offender<'a> {
+pub struct Incoming<'a> {
     /// The link address that its frame was for.
     pub link_destination: MacAddr,
     /// The packet.
     pub packet: &'a Packet<'a>,
-    /// The same packet, as it came.
+    /// The same packet as it came; what follows its end is padding.
     pub octets: &'a [u8],
 }
 
@@ -137,7 +137,7 @@ impl Errors {
         problem: Problem,
         port: &Port,
         local: Option<Ipv4Addr>,
-        offender: Offender<'_>,
+        offender: Incoming<'_>,
     ) -> Option<Originated> {
         let packet = offender.packet;
         if let Some(silence) = self.silence(port, offender) {
@@ -158,8 +158,8 @@ impl Errors {
             Class::Unreachable | Class::TcpReset => self.counters.unreachable_sent += 1,
         }
         let (kind, code, rest) = problem.header();
-        let quote = offender.octets;
-        let quote = quote.get(..MAX_QUOTE_OCTETS).unwrap_or(quote);
+        let quote_octets = packet.total_octets().min(MAX_QUOTE_OCTETS);
+        let quote = offender.octets.get(..quote_octets).unwrap_or_default();
         let mut payload = Vec::with_capacity(HEADER_OCTETS + quote.len());
         Message {
             kind,
@@ -212,7 +212,7 @@ impl Errors {
     }
 
     /// The reason why no error may be sent about a packet, if there is one (RFC 1812 section 4.3.2.7).
-    fn silence(&mut self, port: &Port, offender: Offender<'_>) -> Option<&mut u64> {
+    fn silence(&mut self, port: &Port, offender: Incoming<'_>) -> Option<&mut u64> {
         let packet = offender.packet;
         let counters = &mut self.counters;
         if packet.fragment_offset_octets != 0 {
@@ -308,7 +308,7 @@ mod tests {
     ) -> Option<Originated> {
         let mut octets = Vec::new();
         packet.emit(&mut octets).unwrap();
-        let offender = Offender {
+        let offender = Incoming {
             link_destination,
             packet,
             octets: &octets,
@@ -432,7 +432,7 @@ mod tests {
             addresses: vec![],
             ..port()
         };
-        let offender = Offender {
+        let offender = Incoming {
             link_destination: OWN_MAC,
             packet: &PACKET,
             octets: &[],

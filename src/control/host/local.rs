@@ -8,7 +8,7 @@ use dataplane::wire::udp::Datagram;
 
 use super::counters::PacketCounters;
 use super::icmp::{Originated, Problem, echo_reply};
-use super::port::{Virtual, is_host};
+use super::port::Virtual;
 
 /// What to answer.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub enum Answer {
     Error(Problem),
 }
 
-/// The answer to `packet`, whose destination is the router's own or that of the virtual router `group`.
+/// The answer to `packet`, which is whole, from one host, and whose destination is the router's own or that of the virtual router `group`.
 #[must_use]
 pub fn deliver(
     packet: &Packet<'_>,
@@ -32,14 +32,6 @@ pub fn deliver(
 ) -> Answer {
     if group.is_some_and(|group| !group.is_master) {
         counters.virtual_of_master += 1;
-        return Answer::Silence;
-    }
-    if packet.is_fragment() {
-        counters.fragments_for_us += 1;
-        return Answer::Silence;
-    }
-    if !is_host(packet.source) {
-        counters.martian_source += 1;
         return Answer::Silence;
     }
     if packet.protocol == Protocol::ICMP {
@@ -282,12 +274,6 @@ mod tests {
                 (answer, counted)
             );
         }
-        let mut part = packet(Protocol::UDP, &good);
-        part.more_fragments = true;
-        assert_eq!(
-            delivered(&part, None),
-            (Answer::Silence, "host-fragments-for-us")
-        );
     }
 
     #[test]

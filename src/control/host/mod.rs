@@ -14,7 +14,8 @@
 //!    bounds of the [`HostConfig`].
 //!
 //! One file each: the neighbour cache (`neighbours.rs`) and what waits in it (`pending.rs`), ARP (`arp.rs`), ICMP errors
-//! (`icmp.rs`), packets for this router (`local.rs`), fragments (`fragment.rs`); `stack.rs` ties them together.
+//! (`icmp.rs`), packets for this router (`local.rs`), fragments (`fragment.rs`,
+//! `reassembly.rs`); `stack.rs` ties them together.
 
 pub mod arp;
 pub mod bucket;
@@ -26,6 +27,7 @@ pub mod local;
 pub mod neighbours;
 pub mod pending;
 pub mod port;
+pub mod reassembly;
 pub mod stack;
 
 pub use arp::Conflict;
@@ -35,4 +37,5 @@ pub use driver::{Output, Route, Routes};
 pub use neighbours::{Key, NeighbourConfig, State};
 pub use pending::PendingLimits;
 pub use port::{Port, PortIndex, Virtual};
+pub use reassembly::ReassemblyConfig;
 pub use stack::{HostConfig, HostStack};

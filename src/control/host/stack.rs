@@ -1,5 +1,5 @@
-//! The host as one: frames and time in, frames and table changes out. What each protocol wants is decided in the other
-//! files; here is the way of a packet between them.
+//! The host as one: frames and time in, frames and table changes out. What becomes of a frame is decided in `stack/fate.rs`,
+//! what each protocol wants in the files beside this one.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::Ipv4Addr;
@@ -12,21 +12,23 @@ use vrrpd::Time;
 use super::arp;
 use super::bucket::{Rate, TokenBucket};
 use super::counters::{ArpCounters, Counters, PacketCounters};
-use super::driver::{Output, Route, Routes};
-use super::fragment::{FragmentError, fragment};
-use super::icmp::{Errors, Offender, Originated, Problem};
-use super::local::{self, Answer};
+use super::driver::{Output, Routes};
+use super::icmp::{Errors, Incoming, Problem};
 use super::neighbours::{Event, Key, NeighbourConfig, Neighbours, State};
-use super::port::{Port, PortIndex, Virtual, is_host};
+use super::port::{Port, PortIndex, Virtual};
+use super::reassembly::{Reassembly, ReassemblyConfig};
 
-/// The time to live of what this router sends (RFC 1700).
-const TTL: u8 = 64;
+mod fate;
+
+use fate::Fate;
 
 /// The bounds and rates of the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HostConfig {
     /// The neighbour cache.
     pub neighbours: NeighbourConfig,
+    /// Fragments of packets for this router.
+    pub reassembly: ReassemblyConfig,
     /// ICMP errors of one class at one port.
     pub icmp_errors: Rate,
     /// Address conflicts reported; all are counted.
@@ -37,6 +39,7 @@ impl Default for HostConfig {
     fn default() -> Self {
         Self {
             neighbours: NeighbourConfig::default(),
+            reassembly: ReassemblyConfig::default(),
             icmp_errors: Rate {
                 per_second: 1000,
                 burst: 50,
@@ -58,14 +61,6 @@ enum Waiting<P> {
     Made(Vec<u8>),
 }
 
-/// What becomes of a packet.
-enum Fate {
-    Dropped,
-    Forwarded(Key),
-    Fragmented(Key, Vec<Vec<u8>>),
-    Answered(Originated),
-}
-
 /// The host side of a router. `P` is a punted frame as the driver holds it (an mbuf); its octets are those of the frame
 /// from the Ethernet header on.
 #[derive(Debug)]
@@ -73,6 +68,7 @@ pub struct HostStack<P> {
     ports: BTreeMap<PortIndex, Port>,
     virtuals: Vec<Virtual>,
     neighbours: Neighbours<Waiting<P>>,
+    reassembly: Reassembly,
     errors: Errors,
     conflict_reports: TokenBucket,
     identification: u16,
@@ -89,6 +85,7 @@ impl<P: AsRef<[u8]> + AsMut<[u8]>> HostStack<P> {
             ports: BTreeMap::new(),
             virtuals: Vec::new(),
             neighbours: Neighbours::new(config.neighbours),
+            reassembly: Reassembly::new(config.reassembly),
             errors: Errors::new(config.icmp_errors),
             conflict_reports: TokenBucket::new(config.conflict_reports),
             identification: 0,
@@ -98,13 +95,17 @@ impl<P: AsRef<[u8]> + AsMut<[u8]>> HostStack<P> {
         }
     }
 
-    /// These are the ports from now on. The neighbours of ports that changed or went are forgotten.
+    /// These are the ports from now on. The neighbours of ports that went or have other addresses are forgotten.
     pub fn set_ports(&mut self, ports: impl IntoIterator<Item = Port>) {
         let ports: BTreeMap<_, _> = ports.into_iter().map(|port| (port.index, port)).collect();
         let old = std::mem::replace(&mut self.ports, ports);
-        let new = &self.ports;
-        self.neighbours
-            .flush(|key| old.get(&key.port) != new.get(&key.port));
+        let addresses = |port: &Port| (port.mac, port.addresses.clone());
+        let changed: Vec<_> = old
+            .iter()
+            .filter(|(index, port)| self.ports.get(index).map(addresses) != Some(addresses(port)))
+            .map(|(index, _)| *index)
+            .collect();
+        self.neighbours.flush(|key| changed.contains(&key.port));
         self.settle_without_routes();
     }
 
@@ -168,13 +169,18 @@ impl<P: AsRef<[u8]> + AsMut<[u8]>> HostStack<P> {
     /// Serves the timers that have run out.
     pub fn tick(&mut self, now: Time, routes: &impl Routes) {
         self.neighbours.tick(now);
+        self.reassembly.tick(now);
         self.settle(now, routes);
     }
 
     /// When [`HostStack::tick`] has something to do.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
-        self.neighbours.poll_timeout()
+        let timeouts = [
+            self.neighbours.poll_timeout(),
+            self.reassembly.poll_timeout(),
+        ];
+        timeouts.into_iter().flatten().min()
     }
 
     /// The next thing to do, in order.
@@ -200,6 +206,7 @@ impl<P: AsRef<[u8]> + AsMut<[u8]>> HostStack<P> {
             arp: self.arp,
             neighbours: *self.neighbours.counters(),
             packets: self.packets,
+            reassembly: *self.reassembly.counters(),
             icmp: *self.errors.counters(),
         }
     }
@@ -209,216 +216,8 @@ impl<P: AsRef<[u8]> + AsMut<[u8]>> HostStack<P> {
         self.arp = ArpCounters::default();
         self.packets = PacketCounters::default();
         self.neighbours.clear_counters();
+        self.reassembly.clear_counters();
         self.errors.clear_counters();
-    }
-
-    fn fate(&mut self, now: Time, routes: &impl Routes, ingress: PortIndex, octets: &[u8]) -> Fate {
-        let Some(port) = self.ports.get(&ingress) else {
-            self.packets.no_port += 1;
-            return Fate::Dropped;
-        };
-        let Ok(frame) = Frame::parse(octets) else {
-            self.packets.malformed += 1;
-            return Fate::Dropped;
-        };
-        match frame.ether_type {
-            EtherType::ARP => {
-                let received = arp::receive(port, &self.virtuals, &frame, &mut self.arp);
-                self.take_in(now, ingress, received);
-                Fate::Dropped
-            }
-            EtherType::IPV4 => self.fate_of_packet(now, routes, ingress, &frame),
-            _ => {
-                self.packets.other_protocol += 1;
-                Fate::Dropped
-            }
-        }
-    }
-
-    fn take_in(&mut self, now: Time, port: PortIndex, received: arp::Received) {
-        if let Some((address, mac, evidence)) = received.neighbour {
-            self.neighbours
-                .heard(now, Key { port, address }, mac, evidence);
-        }
-        if let Some(frame) = received.answer {
-            self.outputs.push_back(Output::Transmit { port, frame });
-        }
-        if let Some(conflict) = received.conflict
-            && self.conflict_reports.take(now)
-        {
-            self.outputs.push_back(Output::Conflict { port, conflict });
-        }
-    }
-
-    fn fate_of_packet(
-        &mut self,
-        now: Time,
-        routes: &impl Routes,
-        ingress: PortIndex,
-        frame: &Frame<'_>,
-    ) -> Fate {
-        let Ok(packet) = Packet::parse(frame.payload) else {
-            self.packets.malformed += 1;
-            return Fate::Dropped;
-        };
-        if !is_host(packet.destination) {
-            self.packets.not_unicast += 1;
-            return Fate::Dropped;
-        }
-        let route = routes.route(packet.destination);
-        if route == Some(Route::Local) || self.is_ours(packet.destination) {
-            return self.deliver(now, ingress, frame, &packet);
-        }
-        if !is_host(packet.source) {
-            self.packets.martian_source += 1;
-            return Fate::Dropped;
-        }
-        let key = match route {
-            Some(Route::Connected { port }) => Key {
-                port,
-                address: packet.destination,
-            },
-            Some(Route::Gateway { port, address }) => Key { port, address },
-            Some(Route::Blackhole) => {
-                self.packets.blackhole += 1;
-                return Fate::Dropped;
-            }
-            Some(Route::Broadcast | Route::Local) => {
-                self.packets.not_unicast += 1;
-                return Fate::Dropped;
-            }
-            Some(Route::Unreachable) => {
-                self.packets.unreachable += 1;
-                return self.complain(now, Problem::HostUnreachable, ingress, None, frame, &packet);
-            }
-            None => {
-                self.packets.unreachable += 1;
-                return self.complain(now, Problem::NetUnreachable, ingress, None, frame, &packet);
-            }
-        };
-        if packet.ttl <= 1 {
-            self.packets.ttl_exceeded += 1;
-            return self.complain(now, Problem::TtlExceeded, ingress, None, frame, &packet);
-        }
-        let Some(egress) = self.ports.get(&key.port) else {
-            self.packets.no_port += 1;
-            return Fate::Dropped;
-        };
-        let mtu_octets = egress.mtu_octets;
-        if packet.total_octets() <= mtu_octets {
-            return Fate::Forwarded(key);
-        }
-        let aged = Packet {
-            ttl: packet.ttl - 1,
-            ..packet
-        };
-        match fragment(&aged, mtu_octets) {
-            Ok(fragments) => Fate::Fragmented(key, fragments),
-            Err(FragmentError::DontFragment) => {
-                self.packets.too_long += 1;
-                let problem = Problem::FragmentationNeeded { mtu_octets };
-                self.complain(now, problem, ingress, None, frame, &packet)
-            }
-            Err(FragmentError::Mtu | FragmentError::Packet(_)) => {
-                self.packets.not_fragmented += 1;
-                Fate::Dropped
-            }
-        }
-    }
-
-    fn is_ours(&self, address: Ipv4Addr) -> bool {
-        self.ports.values().any(|port| port.owns(address))
-            || group_with(&self.virtuals, address).is_some()
-    }
-
-    fn deliver(
-        &mut self,
-        now: Time,
-        ingress: PortIndex,
-        frame: &Frame<'_>,
-        packet: &Packet<'_>,
-    ) -> Fate {
-        let group = group_with(&self.virtuals, packet.destination);
-        match local::deliver(packet, group, &mut self.packets) {
-            Answer::Silence => Fate::Dropped,
-            Answer::Reply(reply) => Fate::Answered(reply),
-            Answer::Reset(reset) if self.errors.permit_tcp_reset(now, ingress) => {
-                Fate::Answered(reset)
-            }
-            Answer::Reset(_) => Fate::Dropped,
-            Answer::Error(problem) => {
-                let local = Some(packet.destination);
-                self.complain(now, problem, ingress, local, frame, packet)
-            }
-        }
-    }
-
-    /// Reports `problem` to who sent `packet`, if that may be.
-    fn complain(
-        &mut self,
-        now: Time,
-        problem: Problem,
-        ingress: PortIndex,
-        local: Option<Ipv4Addr>,
-        frame: &Frame<'_>,
-        packet: &Packet<'_>,
-    ) -> Fate {
-        let Some(port) = self.ports.get(&ingress) else {
-            self.packets.no_port += 1;
-            return Fate::Dropped;
-        };
-        let offender = Offender {
-            link_destination: frame.destination,
-            packet,
-            octets: frame
-                .payload
-                .get(..packet.total_octets())
-                .unwrap_or(frame.payload),
-        };
-        self.errors
-            .about(now, problem, port, local, offender)
-            .map_or(Fate::Dropped, Fate::Answered)
-    }
-
-    /// Sends a packet of the host's own.
-    fn originate(&mut self, now: Time, routes: &impl Routes, originated: &Originated) {
-        let key = match routes.route(originated.destination) {
-            Some(Route::Connected { port }) => Some(Key {
-                port,
-                address: originated.destination,
-            }),
-            Some(Route::Gateway { port, address }) => Some(Key { port, address }),
-            _ => None,
-        };
-        let Some((key, egress)) =
-            key.and_then(|key| self.ports.get(&key.port).map(|egress| (key, egress)))
-        else {
-            self.packets.own_unroutable += 1;
-            return;
-        };
-        self.identification = self.identification.wrapping_add(1);
-        let packet = Packet {
-            traffic_class: originated.traffic_class,
-            identification: self.identification,
-            reserved_flag: false,
-            dont_fragment: false,
-            more_fragments: false,
-            fragment_offset_octets: 0,
-            ttl: TTL,
-            protocol: originated.protocol,
-            source: originated.source,
-            destination: originated.destination,
-            options: &[],
-            payload: &originated.payload,
-        };
-        match fragment(&packet, egress.mtu_octets) {
-            Ok(fragments) => {
-                for fragment in fragments {
-                    self.neighbours.submit(now, key, Waiting::Made(fragment));
-                }
-            }
-            Err(_) => self.packets.not_fragmented += 1,
-        }
     }
 
     /// Does what the neighbour cache wants, and reports the packets that it gave up.
@@ -430,13 +229,16 @@ impl<P: AsRef<[u8]> + AsMut<[u8]>> HostStack<P> {
             let Ok(frame) = Frame::parse(packet.as_ref()) else {
                 continue;
             };
-            let Ok(parsed) = Packet::parse(frame.payload) else {
+            let Ok(packet) = Packet::parse(frame.payload) else {
                 continue;
             };
+            let offender = Incoming {
+                link_destination: frame.destination,
+                packet: &packet,
+                octets: frame.payload,
+            };
             let problem = Problem::HostUnreachable;
-            if let Fate::Answered(error) =
-                self.complain(now, problem, ingress, None, &frame, &parsed)
-            {
+            if let Fate::Answered(error) = self.complain(now, problem, ingress, None, offender) {
                 self.originate(now, routes, &error);
             }
         }
@@ -502,13 +304,6 @@ impl<P: AsRef<[u8]> + AsMut<[u8]>> HostStack<P> {
             }
         });
     }
-}
-
-/// The virtual router that has `address`, whatever its port.
-fn group_with(virtuals: &[Virtual], address: Ipv4Addr) -> Option<&Virtual> {
-    virtuals
-        .iter()
-        .find(|group| group.addresses.contains(&address))
 }
 
 /// Gives a frame with an IPv4 packet the link addresses of its next hop and takes one from its TTL, mending the

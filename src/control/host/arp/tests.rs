@@ -251,6 +251,11 @@ fn each_packet_that_is_refused_counts_under_its_reason_alone() {
         let moved: Vec<_> = counters.iter().filter(|(_, count)| *count > 0).collect();
         assert_eq!(moved, [(name, 1)], "{packet:?}");
     }
+    let reflected = framed(PEER_MAC, MacAddr::BROADCAST, &at(OWN_MAC));
+    let mut counters = ArpCounters::default();
+    let frame = Frame::parse(&reflected).unwrap();
+    let received = receive(&port(), &[], &frame, &mut counters);
+    assert_eq!((received, counters.looped), (Received::default(), 1));
     for (at, octet, name) in [
         (15, 6, "arp-hardware"),
         (16, 0x86, "arp-protocol"),

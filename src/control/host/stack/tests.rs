@@ -7,6 +7,8 @@ use dataplane::wire::ipv4::Protocol;
 use dataplane::wire::udp::Datagram;
 use proptest::prelude::*;
 
+use super::super::driver::Route;
+use super::super::fragment;
 use super::super::pending::PendingLimits;
 use super::*;
 
@@ -361,6 +363,43 @@ fn the_router_answers_echo_for_itself_and_as_master_for_the_virtual_address() {
 }
 
 #[test]
+fn an_echo_request_in_fragments_is_answered_in_fragments() {
+    let mut router = router();
+    let mut echo = Vec::new();
+    Message {
+        kind: Type::ECHO_REQUEST,
+        code: 0,
+        rest: [0, 1, 0, 2],
+        payload: &[0xab; 3000],
+    }
+    .emit(&mut echo);
+    let request = Packet {
+        protocol: Protocol::ICMP,
+        ..packet(LAN_OWN, &echo)
+    };
+    let mut answer = Vec::new();
+    for fragment in fragment::fragment(&request, 1500).unwrap() {
+        assert_eq!(answer, []);
+        let frame = framed(LAN_MAC, HOST_MAC, EtherType::IPV4, &fragment);
+        answer = punted(&mut router, at(1), frame);
+    }
+    let mut payload = Vec::new();
+    for output in &answer {
+        let Output::Transmit { port: LAN, frame } = output else {
+            panic!("{output:?}");
+        };
+        let part = Packet::parse(Frame::parse(frame).unwrap().payload).unwrap();
+        payload.extend_from_slice(part.payload);
+    }
+    assert_eq!(answer.len(), 3);
+    let message = Message::parse(&payload).unwrap();
+    assert_eq!(
+        (message.kind, message.payload),
+        (Type::ECHO_REPLY, [0xab; 3000].as_slice())
+    );
+}
+
+#[test]
 fn a_closed_port_is_reported_from_the_address_that_was_asked() {
     let mut router = router();
     let udp = datagram(WAN_OWN, 10);
@@ -377,6 +416,8 @@ fn what_is_dropped_counts_under_one_reason_and_is_not_answered() {
         source: Ipv4Addr::LOCALHOST,
         ..packet(SERVER, &short)
     };
+    let mut to_everyone = from_host(&packet(SERVER, &short));
+    to_everyone[..6].fill(0xff);
     let mut broken = from_host(&packet(SERVER, &short));
     broken[24] ^= 1;
     for (frame, counted) in [
@@ -389,6 +430,7 @@ fn what_is_dropped_counts_under_one_reason_and_is_not_answered() {
         (from_host(&martian), "host-martian-source"),
         (to([192, 0, 2, 255]), "host-not-unicast"),
         (to([224, 0, 0, 5]), "host-not-unicast"),
+        (to_everyone, "host-not-unicast"),
         (to(BLACKHOLE.octets()), "host-blackhole"),
     ] {
         let mut router = router();
@@ -439,7 +481,7 @@ fn the_neighbours_of_a_port_that_changes_are_forgotten() {
     let kept = Port {
         index: LAN,
         mac: LAN_MAC,
-        mtu_octets: 1500,
+        mtu_octets: 9000,
         addresses: vec![Ipv4Prefix::new(LAN_OWN, 24).unwrap()],
     };
     router.set_ports([kept]);
@@ -452,6 +494,20 @@ fn the_neighbours_of_a_port_that_changes_are_forgotten() {
         }]
     );
     assert_eq!(router.neighbours().count(), 1);
+}
+
+#[test]
+fn a_rewritten_packet_keeps_a_right_checksum_whatever_it_was() {
+    for identification in 0..=u16::MAX {
+        let mut frame = from_host(&Packet {
+            identification,
+            ..packet(SERVER, &[])
+        });
+        rewrite(&mut frame, GATEWAY_MAC, WAN_MAC);
+        let frame = Frame::parse(&frame).unwrap();
+        let packet = Packet::parse(frame.payload).unwrap();
+        assert_eq!((packet.ttl, packet.identification), (63, identification));
+    }
 }
 
 /// A frame that may be anything, but is often nearly right.
