@@ -1,4 +1,5 @@
 //! The packet road.
 
 pub mod addr;
+pub mod dpdk;
 pub mod wire;

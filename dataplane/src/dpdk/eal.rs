@@ -1,0 +1,198 @@
+//! The environment abstraction layer: started once a process, and what to say when it does not start.
+
+use std::ffi::{CStr, CString, c_int};
+use std::marker::PhantomData;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use thiserror::Error;
+
+use super::{Errno, LogText, c_string};
+
+/// DPDK's own name and release, as in `DPDK 22.11.11`.
+#[must_use]
+pub fn version() -> String {
+    // SAFETY: rte_version returns a terminated string that is never freed.
+    unsafe { CStr::from_ptr(dpdk_sys::rte_version()) }.to_string_lossy().into_owned()
+}
+
+/// Why the EAL did not start. The text names the cause and the remedy; `log` is what the EAL said.
+#[derive(Clone, Debug, Error)]
+pub enum EalError {
+    /// It was started before; DPDK cannot be started twice in a process.
+    #[error("the EAL was started before, and can be started only once in a process")]
+    Twice,
+    /// No huge pages are reserved, or not enough.
+    #[error(
+        "the EAL finds no free huge pages. Reserve some (sysctl vm.nr_hugepages=512), \
+         or go without: --no-huge -m 512"
+    )]
+    HugePages {
+        /// What the EAL said.
+        log: String,
+    },
+    /// The memory asked for is not to be had.
+    #[error("the EAL gets no memory. Ask for less with -m, or reserve more huge pages (sysctl vm.nr_hugepages)")]
+    Memory {
+        /// What the EAL said.
+        log: String,
+    },
+    /// The process may not do what the EAL needs.
+    #[error("the EAL may not do what it must: {cause}. Run as root, or give the capabilities that docs/operation.md lists")]
+    Permission {
+        /// The line of the EAL's log that says what.
+        cause: String,
+        /// What the EAL said.
+        log: String,
+    },
+    /// Another process uses the same file prefix.
+    #[error("another process uses this EAL's files. Give each its own --file-prefix, or use --in-memory")]
+    Busy {
+        /// What the EAL said.
+        log: String,
+    },
+    /// An argument is not understood.
+    #[error("the EAL does not understand its arguments: {cause}")]
+    Arguments {
+        /// The line of the EAL's log that says which.
+        cause: String,
+        /// What the EAL said.
+        log: String,
+    },
+    /// A device named with `-a` or `--vdev` does not exist or has no driver.
+    #[error("the EAL cannot start a device: {cause}. See dpdk-devbind.py --status for what is there and bound")]
+    Device {
+        /// The line of the EAL's log that says which.
+        cause: String,
+        /// What the EAL said.
+        log: String,
+    },
+    /// Something else.
+    #[error("the EAL does not start: {errno}: {cause}")]
+    Other {
+        /// DPDK's errno.
+        errno: Errno,
+        /// The line of the EAL's log that tells most.
+        cause: String,
+        /// What the EAL said.
+        log: String,
+    },
+}
+
+impl EalError {
+    /// Tells causes apart by what the EAL logged, since its errno is nearly always the same.
+    fn new(errno: Errno, log: String) -> Self {
+        let lower = log.to_lowercase();
+        let says = |words: &[&str]| words.iter().any(|word| lower.contains(word));
+        let cause = last_complaint(&log);
+        if says(&["permission denied", "operation not permitted", "eacces"]) {
+            Self::Permission { cause, log }
+        } else if says(&["cannot create lock on", "is another primary process running"]) {
+            Self::Busy { log }
+        } else if says(&["no free hugepages", "no free 2048 kb", "no mounted hugetlbfs", "cannot get hugepage information"]) {
+            Self::HugePages { log }
+        } else if says(&["cannot init memory", "cannot allocate memory", "not enough memory"]) {
+            Self::Memory { log }
+        } else if says(&["cannot probe", "failed to probe", "unable to parse device", "cannot find device", "failed to parse device"])
+        {
+            Self::Device { cause, log }
+        } else if says(&["invalid", "unrecognized option", "unknown option", "requires an argument", "usage:"]) {
+            Self::Arguments { cause, log }
+        } else {
+            Self::Other { errno, cause, log }
+        }
+    }
+}
+
+/// The last line of a log that is no mere announcement, without the logging library's prefix.
+pub(super) fn last_complaint(log: &str) -> String {
+    let complaint = |line: &&str| {
+        let line = line.to_lowercase();
+        ["cannot", "error", "fail", "invalid", "no such", "unable", "unrecognized", "unknown", "denied", "not "]
+            .iter()
+            .any(|word| line.contains(word))
+    };
+    let lines = || log.lines().map(str::trim).filter(|line| !line.is_empty());
+    let line = lines().rfind(complaint).or_else(|| lines().next_back()).unwrap_or("no cause given");
+    line.trim_start_matches("EAL: ").to_owned()
+}
+
+/// The running EAL. Whoever holds it may make pools and ports; dropping it ends DPDK in this process for good.
+///
+/// The thread that starts it is DPDK's main lcore: the control thread.
+#[derive(Debug)]
+pub struct Eal {
+    _not_send: PhantomData<*mut ()>,
+}
+
+static STARTED: AtomicBool = AtomicBool::new(false);
+
+impl Eal {
+    /// Starts the EAL with the arguments an EAL command line takes, the program's name left out.
+    ///
+    /// Processes stand side by side with `--in-memory --file-prefix NAME`; without huge pages, `--no-huge` needs
+    /// `-m MIB` large enough for the mbuf pools.
+    ///
+    /// # Errors
+    /// [`EalError`], which names cause and remedy.
+    pub fn init<I, S>(arguments: I) -> Result<Self, EalError>
+    where
+        I: IntoIterator<Item = S>,
+        S: AsRef<str>,
+    {
+        if STARTED.swap(true, Ordering::SeqCst) {
+            return Err(EalError::Twice);
+        }
+        let arguments: Vec<CString> =
+            std::iter::once(c_string("manifold")).chain(arguments.into_iter().map(|text| c_string(text.as_ref()))).collect();
+        // DPDK keeps pointers into the arguments and permutes the array, so both live as long as the process.
+        let arguments: &'static mut [CString] = Vec::leak(arguments);
+        let pointers: Vec<*mut _> = arguments.iter().map(|text| text.as_ptr().cast_mut()).chain([std::ptr::null_mut()]).collect();
+        let pointers = Vec::leak(pointers);
+        let count = c_int::try_from(arguments.len()).unwrap_or(c_int::MAX);
+        let mut log = LogText::new();
+        // SAFETY: `pointers` holds `count` terminated strings and a null, all of which live for ever, and `log` is as
+        // large as said. getopt permutes the pointers, and writes into no string.
+        let result = unsafe { dpdk_sys::shim_eal_init(count, pointers.as_mut_ptr(), log.as_mut_ptr(), log.size()) };
+        match Errno::check(result) {
+            Ok(_) => Ok(Self { _not_send: PhantomData }),
+            Err(errno) => Err(EalError::new(errno, log.into_string())),
+        }
+    }
+}
+
+impl Drop for Eal {
+    fn drop(&mut self) {
+        // SAFETY: this is the only Eal of the process, and nothing of DPDK is used after it: ports and pools borrow or
+        // precede it (see `Dataplane`).
+        unsafe { dpdk_sys::rte_eal_cleanup() };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(log: &str) -> EalError {
+        EalError::new(Errno(22), log.to_owned())
+    }
+
+    #[test]
+    fn a_failing_start_is_told_by_its_cause() {
+        assert!(matches!(
+            error("EAL: No free 2048 kB hugepages reported on node 0\nEAL: FATAL: Cannot get hugepage information.\n"),
+            EalError::HugePages { .. }
+        ));
+        assert!(matches!(
+            error("EAL: Cannot create lock on '/var/run/dpdk/rte/config'. Is another primary process running?\n"),
+            EalError::Busy { .. }
+        ));
+        assert!(matches!(error("EAL: Cannot open '/dev/vfio/42': Permission denied\n"), EalError::Permission { .. }));
+        assert!(matches!(error("EAL: invalid parameters for --lcores\n"), EalError::Arguments { .. }));
+    }
+
+    #[test]
+    fn the_cause_is_the_last_line_that_complains() {
+        assert_eq!(last_complaint("EAL: Detected CPU lcores: 2\nEAL: failed to parse device \"net_x\"\n\n"), "failed to parse device \"net_x\"");
+        assert_eq!(last_complaint(""), "no cause given");
+    }
+}

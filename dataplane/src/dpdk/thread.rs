@@ -1,0 +1,45 @@
+//! Threads that DPDK knows, and its clock.
+
+use std::marker::PhantomData;
+
+use thiserror::Error;
+
+use super::Errno;
+
+/// Why a thread could not be registered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("DPDK does not register a worker thread ({0}): it has no lcore number left, or the EAL runs with --proc-type")]
+pub struct RegisterError(Errno);
+
+/// The calling thread's registration with the EAL, which gives it an lcore number and so a cache in each pool.
+#[derive(Debug)]
+pub struct Registration {
+    _not_send: PhantomData<*mut ()>,
+}
+
+impl Registration {
+    /// # Errors
+    /// DPDK has no lcore number left, or the EAL does not run.
+    pub fn new() -> Result<Self, RegisterError> {
+        // SAFETY: registers the calling thread; fails without the EAL.
+        match unsafe { dpdk_sys::rte_thread_register() } {
+            0 => Ok(Self { _not_send: PhantomData }),
+            _ => Err(RegisterError(Errno::last())),
+        }
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        // SAFETY: the calling thread was registered by `new`, as this value cannot leave it.
+        unsafe { dpdk_sys::rte_thread_unregister() };
+    }
+}
+
+/// The processor's time stamp counter.
+#[inline]
+#[must_use]
+pub fn tsc_cycles() -> u64 {
+    // SAFETY: reads a counter that every x86-64 has.
+    unsafe { std::arch::x86_64::_rdtsc() }
+}

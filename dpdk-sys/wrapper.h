@@ -1,0 +1,8 @@
+/* What bindgen reads. build.rs says which names of it are wanted. */
+#include "shim.h"
+
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_ethdev.h>
+#include <rte_lcore.h>
+#include <rte_version.h>
