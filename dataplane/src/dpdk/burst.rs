@@ -21,7 +21,10 @@ impl Burst {
     /// An empty burst.
     #[must_use]
     pub const fn new() -> Self {
-        Self { mbufs: [const { MaybeUninit::uninit() }; BURST_MAX], length: 0 }
+        Self {
+            mbufs: [const { MaybeUninit::uninit() }; BURST_MAX],
+            length: 0,
+        }
     }
 
     /// The number of packets in it.
@@ -81,7 +84,11 @@ impl Burst {
     #[inline]
     pub fn drain(&mut self) -> Drain<'_> {
         let length = mem::take(&mut self.length);
-        Drain { burst: self, next: 0, length }
+        Drain {
+            burst: self,
+            next: 0,
+            length,
+        }
     }
 
     /// Frees all packets in one call.

@@ -12,7 +12,9 @@ use super::{Errno, LogText, c_string};
 #[must_use]
 pub fn version() -> String {
     // SAFETY: rte_version returns a terminated string that is never freed.
-    unsafe { CStr::from_ptr(dpdk_sys::rte_version()) }.to_string_lossy().into_owned()
+    unsafe { CStr::from_ptr(dpdk_sys::rte_version()) }
+        .to_string_lossy()
+        .into_owned()
 }
 
 /// Why the EAL did not start. The text names the cause and the remedy; `log` is what the EAL said.
@@ -31,13 +33,17 @@ pub enum EalError {
         log: String,
     },
     /// The memory asked for is not to be had.
-    #[error("the EAL gets no memory. Ask for less with -m, or reserve more huge pages (sysctl vm.nr_hugepages)")]
+    #[error(
+        "the EAL gets no memory. Ask for less with -m, or reserve more huge pages (sysctl vm.nr_hugepages)"
+    )]
     Memory {
         /// What the EAL said.
         log: String,
     },
     /// The process may not do what the EAL needs.
-    #[error("the EAL may not do what it must: {cause}. Run as root, or give the capabilities that docs/operation.md lists")]
+    #[error(
+        "the EAL may not do what it must: {cause}. Run as root, or give the capabilities that docs/operation.md lists"
+    )]
     Permission {
         /// The line of the EAL's log that says what.
         cause: String,
@@ -45,7 +51,9 @@ pub enum EalError {
         log: String,
     },
     /// Another process uses the same file prefix.
-    #[error("another process uses this EAL's files. Give each its own --file-prefix, or use --in-memory")]
+    #[error(
+        "another process uses this EAL's files. Give each its own --file-prefix, or use --in-memory"
+    )]
     Busy {
         /// What the EAL said.
         log: String,
@@ -59,7 +67,9 @@ pub enum EalError {
         log: String,
     },
     /// A device named with `-a` or `--vdev` does not exist or has no driver.
-    #[error("the EAL cannot start a device: {cause}. See dpdk-devbind.py --status for what is there and bound")]
+    #[error(
+        "the EAL cannot start a device: {cause}. See dpdk-devbind.py --status for what is there and bound"
+    )]
     Device {
         /// The line of the EAL's log that says which.
         cause: String,
@@ -86,16 +96,39 @@ impl EalError {
         let cause = last_complaint(&log);
         if says(&["permission denied", "operation not permitted", "eacces"]) {
             Self::Permission { cause, log }
-        } else if says(&["cannot create lock on", "is another primary process running"]) {
+        } else if says(&[
+            "cannot create lock on",
+            "is another primary process running",
+        ]) {
             Self::Busy { log }
-        } else if says(&["no free hugepages", "no free 2048 kb", "no mounted hugetlbfs", "cannot get hugepage information"]) {
+        } else if says(&[
+            "no free hugepages",
+            "no free 2048 kb",
+            "no mounted hugetlbfs",
+            "cannot get hugepage information",
+        ]) {
             Self::HugePages { log }
-        } else if says(&["cannot init memory", "cannot allocate memory", "not enough memory"]) {
+        } else if says(&[
+            "cannot init memory",
+            "cannot allocate memory",
+            "not enough memory",
+        ]) {
             Self::Memory { log }
-        } else if says(&["cannot probe", "failed to probe", "unable to parse device", "cannot find device", "failed to parse device"])
-        {
+        } else if says(&[
+            "cannot probe",
+            "failed to probe",
+            "unable to parse device",
+            "cannot find device",
+            "failed to parse device",
+        ]) {
             Self::Device { cause, log }
-        } else if says(&["invalid", "unrecognized option", "unknown option", "requires an argument", "usage:"]) {
+        } else if says(&[
+            "invalid",
+            "unrecognized option",
+            "unknown option",
+            "requires an argument",
+            "usage:",
+        ]) {
             Self::Arguments { cause, log }
         } else {
             Self::Other { errno, cause, log }
@@ -107,12 +140,26 @@ impl EalError {
 pub(super) fn last_complaint(log: &str) -> String {
     let complaint = |line: &&str| {
         let line = line.to_lowercase();
-        ["cannot", "error", "fail", "invalid", "no such", "unable", "unrecognized", "unknown", "denied", "not "]
-            .iter()
-            .any(|word| line.contains(word))
+        [
+            "cannot",
+            "error",
+            "fail",
+            "invalid",
+            "no such",
+            "unable",
+            "unrecognized",
+            "unknown",
+            "denied",
+            "not ",
+        ]
+        .iter()
+        .any(|word| line.contains(word))
     };
     let lines = || log.lines().map(str::trim).filter(|line| !line.is_empty());
-    let line = lines().rfind(complaint).or_else(|| lines().next_back()).unwrap_or("no cause given");
+    let line = lines()
+        .rfind(complaint)
+        .or_else(|| lines().next_back())
+        .unwrap_or("no cause given");
     line.trim_start_matches("EAL: ").to_owned()
 }
 
@@ -142,19 +189,28 @@ impl Eal {
         if STARTED.swap(true, Ordering::SeqCst) {
             return Err(EalError::Twice);
         }
-        let arguments: Vec<CString> =
-            std::iter::once(c_string("manifold")).chain(arguments.into_iter().map(|text| c_string(text.as_ref()))).collect();
+        let arguments: Vec<CString> = std::iter::once(c_string("manifold"))
+            .chain(arguments.into_iter().map(|text| c_string(text.as_ref())))
+            .collect();
         // DPDK keeps pointers into the arguments and permutes the array, so both live as long as the process.
         let arguments: &'static mut [CString] = Vec::leak(arguments);
-        let pointers: Vec<*mut _> = arguments.iter().map(|text| text.as_ptr().cast_mut()).chain([std::ptr::null_mut()]).collect();
+        let pointers: Vec<*mut _> = arguments
+            .iter()
+            .map(|text| text.as_ptr().cast_mut())
+            .chain([std::ptr::null_mut()])
+            .collect();
         let pointers = Vec::leak(pointers);
         let count = c_int::try_from(arguments.len()).unwrap_or(c_int::MAX);
         let mut log = LogText::new();
         // SAFETY: `pointers` holds `count` terminated strings and a null, all of which live for ever, and `log` is as
         // large as said. getopt permutes the pointers, and writes into no string.
-        let result = unsafe { dpdk_sys::shim_eal_init(count, pointers.as_mut_ptr(), log.as_mut_ptr(), log.size()) };
+        let result = unsafe {
+            dpdk_sys::shim_eal_init(count, pointers.as_mut_ptr(), log.as_mut_ptr(), log.size())
+        };
         match Errno::check(result) {
-            Ok(_) => Ok(Self { _not_send: PhantomData }),
+            Ok(_) => Ok(Self {
+                _not_send: PhantomData,
+            }),
             Err(errno) => Err(EalError::new(errno, log.into_string())),
         }
     }
@@ -179,20 +235,35 @@ mod tests {
     #[test]
     fn a_failing_start_is_told_by_its_cause() {
         assert!(matches!(
-            error("EAL: No free 2048 kB hugepages reported on node 0\nEAL: FATAL: Cannot get hugepage information.\n"),
+            error(
+                "EAL: No free 2048 kB hugepages reported on node 0\nEAL: FATAL: Cannot get hugepage information.\n"
+            ),
             EalError::HugePages { .. }
         ));
         assert!(matches!(
-            error("EAL: Cannot create lock on '/var/run/dpdk/rte/config'. Is another primary process running?\n"),
+            error(
+                "EAL: Cannot create lock on '/var/run/dpdk/rte/config'. Is another primary process running?\n"
+            ),
             EalError::Busy { .. }
         ));
-        assert!(matches!(error("EAL: Cannot open '/dev/vfio/42': Permission denied\n"), EalError::Permission { .. }));
-        assert!(matches!(error("EAL: invalid parameters for --lcores\n"), EalError::Arguments { .. }));
+        assert!(matches!(
+            error("EAL: Cannot open '/dev/vfio/42': Permission denied\n"),
+            EalError::Permission { .. }
+        ));
+        assert!(matches!(
+            error("EAL: invalid parameters for --lcores\n"),
+            EalError::Arguments { .. }
+        ));
     }
 
     #[test]
     fn the_cause_is_the_last_line_that_complains() {
-        assert_eq!(last_complaint("EAL: Detected CPU lcores: 2\nEAL: failed to parse device \"net_x\"\n\n"), "failed to parse device \"net_x\"");
+        assert_eq!(
+            last_complaint(
+                "EAL: Detected CPU lcores: 2\nEAL: failed to parse device \"net_x\"\n\n"
+            ),
+            "failed to parse device \"net_x\""
+        );
         assert_eq!(last_complaint(""), "no cause given");
     }
 }

@@ -115,7 +115,10 @@ impl Mbuf {
     /// Appends a copy of `octets`; false, and nothing done, if the buffer has no room.
     #[must_use]
     pub fn append_copy(&mut self, octets: &[u8]) -> bool {
-        match u16::try_from(octets.len()).ok().and_then(|length| self.append(length)) {
+        match u16::try_from(octets.len())
+            .ok()
+            .and_then(|length| self.append(length))
+        {
             Some(added) => {
                 added.copy_from_slice(octets);
                 true

@@ -10,7 +10,9 @@ use super::{Eal, Errno, Mbuf, c_string};
 
 /// Why a pool could not be made.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("no memory for {mbufs} packet buffers of {data_room} octets ({errno}); reserve more huge pages, or give -m more with --no-huge")]
+#[error(
+    "no memory for {mbufs} packet buffers of {data_room} octets ({errno}); reserve more huge pages, or give -m more with --no-huge"
+)]
 pub struct MempoolError {
     mbufs: u32,
     data_room: u16,
@@ -35,7 +37,14 @@ impl Mempool {
     ///
     /// # Errors
     /// [`MempoolError`]: the EAL has not that much memory.
-    pub fn new(_eal: &Eal, name: &str, mbufs: u32, cache: u16, data_room: u16, socket: i32) -> Result<Self, MempoolError> {
+    pub fn new(
+        _eal: &Eal,
+        name: &str,
+        mbufs: u32,
+        cache: u16,
+        data_room: u16,
+        socket: i32,
+    ) -> Result<Self, MempoolError> {
         const HEADROOM: u16 = dpdk_sys::shim_layout::SHIM_PKTMBUF_HEADROOM as u16;
         let name = c_string(name);
         // SAFETY: `name` is terminated; the EAL runs, as `_eal` proves.
@@ -51,7 +60,11 @@ impl Mempool {
         };
         match NonNull::new(raw) {
             Some(raw) => Ok(Self { raw, mbufs }),
-            None => Err(MempoolError { mbufs, data_room, errno: Errno::last() }),
+            None => Err(MempoolError {
+                mbufs,
+                data_room,
+                errno: Errno::last(),
+            }),
         }
     }
 

@@ -16,8 +16,8 @@ pub use eal::{Eal, EalError, version};
 pub use mbuf::Mbuf;
 pub use mempool::{Mempool, MempoolError};
 pub use port::{
-    Device, DeviceError, Link, Port, PortConfigured, PortError, PortInfo, PortStats, QueueDemand, Rss, RxQueue, TxQueue,
-    Xstat,
+    Device, DeviceError, Link, Port, PortConfigured, PortError, PortInfo, PortStats, QueueDemand,
+    Rss, RxQueue, TxQueue, Xstat,
 };
 pub use prefetch::prefetch;
 pub use table::Table;
@@ -32,7 +32,11 @@ pub struct Errno(pub c_int);
 impl Errno {
     /// From a return value that is negative on failure.
     fn check(result: c_int) -> Result<c_int, Self> {
-        if result < 0 { Err(Self(-result)) } else { Ok(result) }
+        if result < 0 {
+            Err(Self(-result))
+        } else {
+            Ok(result)
+        }
     }
 
     /// What DPDK stored for this thread.
@@ -67,7 +71,9 @@ impl LogText {
     }
 
     fn into_string(self) -> String {
-        CStr::from_bytes_until_nul(&self.0).map(|text| text.to_string_lossy().into_owned()).unwrap_or_default()
+        CStr::from_bytes_until_nul(&self.0)
+            .map(|text| text.to_string_lossy().into_owned())
+            .unwrap_or_default()
     }
 }
 
@@ -77,5 +83,9 @@ fn c_string(text: &str) -> CString {
 }
 
 fn text_of(chars: &[c_char]) -> String {
-    chars.iter().take_while(|&&octet| octet != 0).map(|&octet| char::from(octet.cast_unsigned())).collect()
+    chars
+        .iter()
+        .take_while(|&&octet| octet != 0)
+        .map(|&octet| char::from(octet.cast_unsigned()))
+        .collect()
 }

@@ -25,7 +25,9 @@ pub enum DeviceError {
         cause: String,
     },
     /// Somebody else uses it.
-    #[error("{device} is in use by another program or port ({cause}); stop that, or choose another device")]
+    #[error(
+        "{device} is in use by another program or port ({cause}); stop that, or choose another device"
+    )]
     Busy {
         /// The description of the device.
         device: String,
@@ -33,7 +35,9 @@ pub enum DeviceError {
         cause: String,
     },
     /// The process may not open it.
-    #[error("{device} may not be opened ({cause}). Run as root, or give the capabilities that docs/operation.md lists")]
+    #[error(
+        "{device} may not be opened ({cause}). Run as root, or give the capabilities that docs/operation.md lists"
+    )]
     Permission {
         /// The description of the device.
         device: String,
@@ -60,16 +64,27 @@ impl DeviceError {
         let lower = log.to_lowercase();
         match errno.0 {
             EBUSY | EEXIST => Self::Busy { device, cause },
-            _ if lower.contains("resource busy") || lower.contains("already in use") => Self::Busy { device, cause },
+            _ if lower.contains("resource busy") || lower.contains("already in use") => {
+                Self::Busy { device, cause }
+            }
             EACCES | EPERM => Self::Permission { device, cause },
-            _ if lower.contains("permission denied") || lower.contains("operation not permitted") => {
+            _ if lower.contains("permission denied")
+                || lower.contains("operation not permitted") =>
+            {
                 Self::Permission { device, cause }
             }
             ENODEV | ENOENT => Self::Unknown { device, cause },
-            _ if lower.contains("cannot find bus") || lower.contains("no driver") || lower.contains("failed to parse device") => {
+            _ if lower.contains("cannot find bus")
+                || lower.contains("no driver")
+                || lower.contains("failed to parse device") =>
+            {
                 Self::Unknown { device, cause }
             }
-            _ => Self::Driver { device, errno, cause },
+            _ => Self::Driver {
+                device,
+                errno,
+                cause,
+            },
         }
     }
 }
@@ -89,7 +104,8 @@ impl Device {
         let name = c_string(description.split(',').next().unwrap_or_default());
         let mut log = LogText::new();
         // SAFETY: `text` is terminated and `log` as large as said; the EAL runs, as `_eal` proves.
-        let result = unsafe { dpdk_sys::shim_dev_probe(text.as_ptr(), log.as_mut_ptr(), log.size()) };
+        let result =
+            unsafe { dpdk_sys::shim_dev_probe(text.as_ptr(), log.as_mut_ptr(), log.size()) };
         let log = log.into_string();
         if let Err(errno) = Errno::check(result) {
             return Err(DeviceError::new(description, errno, &log));
@@ -256,7 +272,12 @@ impl Port {
     /// # Errors
     /// The driver does not describe it.
     pub fn new(device: Device) -> Result<Self, PortError> {
-        let mut port = Self { id: device.0, device: format!("port {}", device.0), started: false, configured: None };
+        let mut port = Self {
+            id: device.0,
+            device: format!("port {}", device.0),
+            started: false,
+            configured: None,
+        };
         port.device = port.info()?.device;
         Ok(port)
     }
@@ -264,7 +285,11 @@ impl Port {
     fn step(&self, step: &str, result: i32) -> Result<(), PortError> {
         match Errno::check(result) {
             Ok(_) => Ok(()),
-            Err(errno) => Err(PortError::Step { device: self.device.clone(), step: step.to_owned(), errno }),
+            Err(errno) => Err(PortError::Step {
+                device: self.device.clone(),
+                step: step.to_owned(),
+                errno,
+            }),
         }
     }
 
@@ -281,7 +306,9 @@ impl Port {
     pub fn info(&self) -> Result<PortInfo, PortError> {
         let mut info = dpdk_sys::shim_port_info::default();
         // SAFETY: `info` is written for a port that exists as long as `self` does.
-        self.step("asking what it is", unsafe { dpdk_sys::shim_port_info(self.id, &raw mut info) })?;
+        self.step("asking what it is", unsafe {
+            dpdk_sys::shim_port_info(self.id, &raw mut info)
+        })?;
         Ok(PortInfo {
             driver: text_of(&info.driver),
             device: text_of(&info.device),
@@ -299,13 +326,23 @@ impl Port {
     ///
     /// # Errors
     /// Too many queues are wanted, or a step of the driver fails.
-    pub fn configure(&mut self, demand: &QueueDemand, pool: &Mempool) -> Result<PortConfigured, PortError> {
+    pub fn configure(
+        &mut self,
+        demand: &QueueDemand,
+        pool: &Mempool,
+    ) -> Result<PortConfigured, PortError> {
         let info = self.info()?;
-        for (direction, offered, wanted) in
-            [("receive", info.max_rx_queues, demand.rx_queues), ("transmit", info.max_tx_queues, demand.tx_queues)]
-        {
+        for (direction, offered, wanted) in [
+            ("receive", info.max_rx_queues, demand.rx_queues),
+            ("transmit", info.max_tx_queues, demand.tx_queues),
+        ] {
             if wanted > offered {
-                return Err(PortError::Queues { device: info.device, direction, offered, wanted });
+                return Err(PortError::Queues {
+                    device: info.device,
+                    direction,
+                    offered,
+                    wanted,
+                });
             }
         }
         let config = dpdk_sys::shim_port_config {
@@ -325,7 +362,8 @@ impl Port {
         let mut done = dpdk_sys::shim_port_configured::default();
         // SAFETY: both structures are read and written as declared. The pool outlives the port: a pool that still has
         // buffers out is never freed, and the driver's buffers return when the port closes.
-        let result = unsafe { dpdk_sys::shim_port_configure(self.id, &raw const config, &raw mut done) };
+        let result =
+            unsafe { dpdk_sys::shim_port_configure(self.id, &raw const config, &raw mut done) };
         let step = if done.step.is_null() {
             "configuring".into()
         } else {
@@ -353,13 +391,27 @@ impl Port {
     /// The port is not configured, was started before, or the driver fails.
     pub fn start(&mut self) -> Result<(Vec<RxQueue>, Vec<TxQueue>), PortError> {
         let Some((rx_queues, tx_queues)) = self.configured.take() else {
-            return self.step("starting a port that is not configured", -nix::libc::EINVAL).map(|()| (vec![], vec![]));
+            return self
+                .step("starting a port that is not configured", -nix::libc::EINVAL)
+                .map(|()| (vec![], vec![]));
         };
         // SAFETY: the port is configured and its queues are set up.
         self.step("starting", unsafe { dpdk_sys::rte_eth_dev_start(self.id) })?;
         self.started = true;
-        let receive = (0..rx_queues).map(|queue| RxQueue { port: self.id, queue, _not_sync: PhantomData }).collect();
-        let transmit = (0..tx_queues).map(|queue| TxQueue { port: self.id, queue, _not_sync: PhantomData }).collect();
+        let receive = (0..rx_queues)
+            .map(|queue| RxQueue {
+                port: self.id,
+                queue,
+                _not_sync: PhantomData,
+            })
+            .collect();
+        let transmit = (0..tx_queues)
+            .map(|queue| TxQueue {
+                port: self.id,
+                queue,
+                _not_sync: PhantomData,
+            })
+            .collect();
         Ok((receive, transmit))
     }
 
@@ -370,7 +422,9 @@ impl Port {
     pub fn mac(&self) -> Result<MacAddr, PortError> {
         let mut mac = rte_ether_addr::default();
         // SAFETY: `mac` is written for a port that exists.
-        self.step("asking its address", unsafe { dpdk_sys::rte_eth_macaddr_get(self.id, &raw mut mac) })?;
+        self.step("asking its address", unsafe {
+            dpdk_sys::rte_eth_macaddr_get(self.id, &raw mut mac)
+        })?;
         Ok(MacAddr(mac.addr_bytes))
     }
 
@@ -381,7 +435,9 @@ impl Port {
     pub fn set_mac(&mut self, mac: MacAddr) -> Result<(), PortError> {
         let mut mac = rte_ether_addr { addr_bytes: mac.0 };
         // SAFETY: `mac` is read only.
-        self.step("setting its address", unsafe { dpdk_sys::rte_eth_dev_default_mac_addr_set(self.id, &raw mut mac) })
+        self.step("setting its address", unsafe {
+            dpdk_sys::rte_eth_dev_default_mac_addr_set(self.id, &raw mut mac)
+        })
     }
 
     /// Receives frames for one more Ethernet address.
@@ -391,7 +447,9 @@ impl Port {
     pub fn add_mac(&mut self, mac: MacAddr) -> Result<(), PortError> {
         let mut mac = rte_ether_addr { addr_bytes: mac.0 };
         // SAFETY: `mac` is read only.
-        self.step("adding an address", unsafe { dpdk_sys::rte_eth_dev_mac_addr_add(self.id, &raw mut mac, 0) })
+        self.step("adding an address", unsafe {
+            dpdk_sys::rte_eth_dev_mac_addr_add(self.id, &raw mut mac, 0)
+        })
     }
 
     /// Receives frames for an added Ethernet address no more.
@@ -401,7 +459,9 @@ impl Port {
     pub fn remove_mac(&mut self, mac: MacAddr) -> Result<(), PortError> {
         let mut mac = rte_ether_addr { addr_bytes: mac.0 };
         // SAFETY: `mac` is read only.
-        self.step("removing an address", unsafe { dpdk_sys::rte_eth_dev_mac_addr_remove(self.id, &raw mut mac) })
+        self.step("removing an address", unsafe {
+            dpdk_sys::rte_eth_dev_mac_addr_remove(self.id, &raw mut mac)
+        })
     }
 
     /// Receives every frame, whoever it is for.
@@ -410,7 +470,9 @@ impl Port {
     /// The driver cannot.
     pub fn receive_everything(&mut self) -> Result<(), PortError> {
         // SAFETY: sets a mode of a port that exists.
-        self.step("receiving everything", unsafe { dpdk_sys::rte_eth_promiscuous_enable(self.id) })
+        self.step("receiving everything", unsafe {
+            dpdk_sys::rte_eth_promiscuous_enable(self.id)
+        })
     }
 
     /// Receives every multicast frame.
@@ -419,7 +481,9 @@ impl Port {
     /// The driver cannot.
     pub fn receive_all_multicast(&mut self) -> Result<(), PortError> {
         // SAFETY: sets a mode of a port that exists.
-        self.step("receiving multicast", unsafe { dpdk_sys::rte_eth_allmulticast_enable(self.id) })
+        self.step("receiving multicast", unsafe {
+            dpdk_sys::rte_eth_allmulticast_enable(self.id)
+        })
     }
 
     /// The state of the link, as last heard.
@@ -429,10 +493,13 @@ impl Port {
     pub fn link(&self) -> Result<Link, PortError> {
         let mut link = dpdk_sys::shim_link::default();
         // SAFETY: `link` is written for a port that exists.
-        self.step("asking its link", unsafe { dpdk_sys::shim_port_link(self.id, &raw mut link) })?;
+        self.step("asking its link", unsafe {
+            dpdk_sys::shim_port_link(self.id, &raw mut link)
+        })?;
         Ok(Link {
             up: link.up != 0,
-            speed_mbps: (link.speed_mbps != u32::MAX && link.speed_mbps != 0).then_some(link.speed_mbps),
+            speed_mbps: (link.speed_mbps != u32::MAX && link.speed_mbps != 0)
+                .then_some(link.speed_mbps),
             full_duplex: link.full_duplex != 0,
             autonegotiated: link.autonegotiated != 0,
         })
@@ -445,7 +512,9 @@ impl Port {
     pub fn stats(&self) -> Result<PortStats, PortError> {
         let mut stats = dpdk_sys::rte_eth_stats::default();
         // SAFETY: `stats` is written for a port that exists.
-        self.step("reading its counters", unsafe { dpdk_sys::rte_eth_stats_get(self.id, &raw mut stats) })?;
+        self.step("reading its counters", unsafe {
+            dpdk_sys::rte_eth_stats_get(self.id, &raw mut stats)
+        })?;
         Ok(PortStats {
             rx_packets: stats.ipackets,
             tx_packets: stats.opackets,
@@ -463,22 +532,34 @@ impl Port {
     pub fn xstats(&self) -> Vec<Xstat> {
         // SAFETY: with no room given, the number of counters is returned and nothing written.
         let count = unsafe { dpdk_sys::rte_eth_xstats_get_names(self.id, std::ptr::null_mut(), 0) };
-        let Ok(count) = u32::try_from(count) else { return Vec::new() };
+        let Ok(count) = u32::try_from(count) else {
+            return Vec::new();
+        };
         let mut names = vec![dpdk_sys::rte_eth_xstat_name::default(); count as usize];
         let mut values = vec![dpdk_sys::rte_eth_xstat::default(); count as usize];
         // SAFETY: both arrays have `count` places.
         let written = unsafe {
             let names = dpdk_sys::rte_eth_xstats_get_names(self.id, names.as_mut_ptr(), count);
-            names.min(dpdk_sys::rte_eth_xstats_get(self.id, values.as_mut_ptr(), count))
+            names.min(dpdk_sys::rte_eth_xstats_get(
+                self.id,
+                values.as_mut_ptr(),
+                count,
+            ))
         };
         // A driver that now has more counters than it said returns their number and writes nothing.
-        let written = usize::try_from(written).ok().filter(|&written| written <= names.len()).unwrap_or(0);
+        let written = usize::try_from(written)
+            .ok()
+            .filter(|&written| written <= names.len())
+            .unwrap_or(0);
         values
             .iter()
             .take(written)
             .filter_map(|stat| {
                 let name = names.get(usize::try_from(stat.id).ok()?)?;
-                Some(Xstat { name: text_of(&name.name), value: stat.value })
+                Some(Xstat {
+                    name: text_of(&name.name),
+                    value: stat.value,
+                })
             })
             .collect()
     }
@@ -522,7 +603,8 @@ impl RxQueue {
         burst.clear();
         let max = max.min(BURST_MAX) as u16;
         // SAFETY: the burst has room for `max`; the queue is this value's alone.
-        let received = unsafe { dpdk_sys::shim_rx_burst(self.port, self.queue, burst.as_raw(), max) };
+        let received =
+            unsafe { dpdk_sys::shim_rx_burst(self.port, self.queue, burst.as_raw(), max) };
         // SAFETY: DPDK initialised the first `received` slots and handed the buffers over.
         unsafe { burst.set_len(usize::from(received)) };
         usize::from(received)
@@ -546,7 +628,9 @@ impl TxQueue {
         }
         let count = burst.len() as u16;
         // SAFETY: the first `count` slots are initialised; the queue is this value's alone.
-        let sent = usize::from(unsafe { dpdk_sys::shim_tx_burst(self.port, self.queue, burst.as_raw(), count) });
+        let sent = usize::from(unsafe {
+            dpdk_sys::shim_tx_burst(self.port, self.queue, burst.as_raw(), count)
+        });
         // SAFETY: the driver took over the first `sent`.
         unsafe { burst.forget_front(sent) };
         sent

@@ -49,12 +49,27 @@ impl<T: Zeroed> Table<T> {
     pub fn new(length: usize) -> io::Result<Self> {
         let octets = length.saturating_mul(size_of::<T>()).max(1);
         let huge = octets >= HUGE_PAGE;
-        let map_octets = if huge { octets.saturating_add(HUGE_PAGE) } else { octets };
+        let map_octets = if huge {
+            octets.saturating_add(HUGE_PAGE)
+        } else {
+            octets
+        };
         let size = NonZeroUsize::new(map_octets).ok_or(io::ErrorKind::InvalidInput)?;
         let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_NORESERVE;
         // SAFETY: a fresh anonymous mapping, at an address of the kernel's choice, aliases nothing.
-        let map = unsafe { mmap_anonymous(None, size, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, flags)? };
-        let offset = if huge { map.cast::<u8>().as_ptr().align_offset(HUGE_PAGE) } else { 0 };
+        let map = unsafe {
+            mmap_anonymous(
+                None,
+                size,
+                ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
+                flags,
+            )?
+        };
+        let offset = if huge {
+            map.cast::<u8>().as_ptr().align_offset(HUGE_PAGE)
+        } else {
+            0
+        };
         // SAFETY: `offset` is below HUGE_PAGE, by which the mapping was made larger.
         let start = unsafe { map.byte_add(offset) };
         if huge {
@@ -62,7 +77,12 @@ impl<T: Zeroed> Table<T> {
             // huge pages refuses it, which costs speed and nothing else.
             let _ = unsafe { madvise(start, octets, MmapAdvise::MADV_HUGEPAGE) };
         }
-        Ok(Self { map, map_octets, start: start.cast(), length })
+        Ok(Self {
+            map,
+            map_octets,
+            start: start.cast(),
+            length,
+        })
     }
 }
 

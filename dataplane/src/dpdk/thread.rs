@@ -8,7 +8,9 @@ use super::Errno;
 
 /// Why a thread could not be registered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("DPDK does not register a worker thread ({0}): it has no lcore number left, or the EAL runs with --proc-type")]
+#[error(
+    "DPDK does not register a worker thread ({0}): it has no lcore number left, or the EAL runs with --proc-type"
+)]
 pub struct RegisterError(Errno);
 
 /// The calling thread's registration with the EAL, which gives it an lcore number and so a cache in each pool.
@@ -23,7 +25,9 @@ impl Registration {
     pub fn new() -> Result<Self, RegisterError> {
         // SAFETY: registers the calling thread; fails without the EAL.
         match unsafe { dpdk_sys::rte_thread_register() } {
-            0 => Ok(Self { _not_send: PhantomData }),
+            0 => Ok(Self {
+                _not_send: PhantomData,
+            }),
             _ => Err(RegisterError(Errno::last())),
         }
     }
