@@ -19,6 +19,7 @@ pub mod poll;
 pub mod probe;
 pub mod process;
 pub mod table;
+pub mod testpmd;
 pub mod topology;
 pub mod traffic;
 pub mod turn;

@@ -2,8 +2,8 @@
 //! process dies. Where it runs is `namespace.rs`'s business.
 
 use std::ffi::OsStr;
-use std::io::{self, Read};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::io::{self, Read, Write};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
@@ -43,6 +43,7 @@ pub struct Finished {
 pub struct Process {
     shown: String,
     child: Child,
+    stdin: Option<ChildStdin>,
     stdout: Collected,
     stderr: Collected,
 }
@@ -52,10 +53,22 @@ impl Process {
     ///
     /// # Errors
     /// When the system cannot start it.
-    pub fn spawn(mut command: Command) -> Result<Self> {
+    pub fn spawn(command: Command) -> Result<Self> {
+        Self::spawn_reading(command, Stdio::null())
+    }
+
+    /// Starts a program that reads what [`Process::tell`] writes.
+    ///
+    /// # Errors
+    /// When the system cannot start it.
+    pub fn spawn_listening(command: Command) -> Result<Self> {
+        Self::spawn_reading(command, Stdio::piped())
+    }
+
+    fn spawn_reading(mut command: Command, stdin: Stdio) -> Result<Self> {
         let shown = shown(&command);
         command
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let mut child = spawn_on_lasting_thread(command).doing(|| format!("start `{shown}`"))?;
@@ -63,6 +76,7 @@ impl Process {
         let stderr = Collected::of(child.stderr.take());
         Ok(Self {
             shown,
+            stdin: child.stdin.take(),
             child,
             stdout,
             stderr,
@@ -82,6 +96,22 @@ impl Process {
     pub fn signal(&self, signal: Signal) -> Result<()> {
         kill(Pid::from_raw(self.child.id().cast_signed()), signal)
             .doing(|| format!("send {signal} to `{}`", self.shown))
+    }
+
+    /// Writes a line for it to read.
+    ///
+    /// # Errors
+    /// When it reads no more, or never did.
+    pub fn tell(&mut self, line: &str) -> Result<()> {
+        let doing = || format!("tell `{}` to {line}", self.shown);
+        let stdin = self
+            .stdin
+            .as_mut()
+            .ok_or(std::io::ErrorKind::BrokenPipe)
+            .doing(doing)?;
+        writeln!(stdin, "{line}")
+            .and_then(|()| stdin.flush())
+            .doing(doing)
     }
 
     /// How it ended, if it has.

@@ -1,5 +1,6 @@
-//! `netlab`: what `scripts/demo` runs. A network in a box with the real program in it, real traffic, and the figures.
+//! `netlab`: what `scripts/demo` and `scripts/bench memif` run. A network in a box with the real program in it, real traffic, and the figures.
 
+mod memif;
 mod one_router;
 
 use std::io::{BufRead, BufReader};
@@ -22,6 +23,18 @@ struct Arguments {
 enum Task {
     /// One router between two networks: ping, traceroute, iperf3 and counted streams, beside the kernel in its place
     Demo(Demo),
+    /// Throughput and loss with dpdk-testpmd as the generator, over a memif into the router and back
+    Memif {
+        /// The program to measure
+        #[arg(long, value_name = "PATH")]
+        program: PathBuf,
+        /// How long to measure
+        #[arg(long, default_value_t = 10)]
+        seconds: u64,
+        /// Print one JSON object instead of a table
+        #[arg(long)]
+        json: bool,
+    },
     /// The demo, then the network is kept up until this process ends
     #[command(hide = true)]
     Keep(Demo),
@@ -51,6 +64,11 @@ fn main() -> ExitCode {
             json,
         }) => start_keeper(&program, json),
         Task::Demo(demo) => one_router::show(&demo.program, demo.json).map(drop),
+        Task::Memif {
+            program,
+            seconds,
+            json,
+        } => memif::measure(&program, seconds, json),
         Task::Keep(demo) => keep(&demo),
     };
     match done {
