@@ -6,7 +6,12 @@
 //! | [`names`] | who and what the messages talk about: routers, epochs, conditions, moves |
 //! | [`wire`] | messages of the types 2 to 8 as octets |
 //! | [`refusal`] | why one is refused, and how often that happened |
+//! | [`trust`], [`window`] | whom a router believes, and that it takes each message once |
+//! | [`allocation`] | who shall be in charge of what |
 
+pub mod allocation;
 pub mod names;
 pub mod refusal;
+pub mod trust;
+pub mod window;
 pub mod wire;

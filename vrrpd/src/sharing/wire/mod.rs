@@ -172,7 +172,7 @@ impl Body {
     }
 }
 
-/// Why a message cannot be written. None of it happens to a body that [`Body::split`] made.
+/// Why a message cannot be written. None of it happens to a body that [`Body::split`] made, given a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum EmitError {
     /// A list is longer than its count can say, or the body longer than its length.
@@ -181,6 +181,9 @@ pub enum EmitError {
     /// An entry names a router that the message has no record of.
     #[error("no record of router {0}")]
     UnlistedRouter(RouterId),
+    /// There is nothing to authenticate it with.
+    #[error("no key")]
+    NoKey,
 }
 
 /// The octets of a message, to go behind the IP header of a packet from `src` to the group's address, with a TTL or hop limit
