@@ -2,3 +2,4 @@
 //! Console and socket threads only bring it requests.
 
 pub mod host;
+pub mod vrrp;

@@ -1,0 +1,35 @@
+//! VRRP in the program: it carries between the ports and [`vrrpd`], which knows neither frames nor files. IPv4 alone; the
+//! IPv6 packet road comes later.
+//!
+//! | file | what lives there |
+//! |---|---|
+//! | `driver.rs` | [`Vrrp`]: all virtual routers of all ports; frames, links and time in, frames and orders out |
+//! | `config.rs` | [`GroupConfig`]: what the program decides beside the protocol's own configuration |
+//! | `frame.rs` | VRRP packets in and out of Ethernet frames |
+//! | `tracking.rs` | addresses that must answer |
+//! | `hooks.rs` | [`HookRunner`]: commands run on a change of state, beside the control thread |
+//! | `show.rs` | what `show vrrp` prints |
+//!
+//! [`Vrrp`] opens no socket and reads no clock. The control loop drives it so:
+//!
+//! 1. At the start and on reload: [`Vrrp::apply`]. Until [`Vrrp::port_link`] says that a port's link is up, its virtual
+//!    routers wait.
+//! 2. Each round takes the time *once, first*; then hands over every VRRP frame that has arrived ([`Vrrp::on_frame`]), all
+//!    changes of links and all echo replies, and only then lets timers act ([`Vrrp::tick`]). A frame that arrived in time can
+//!    thus not come too late, however long the round takes.
+//! 3. After each round: [`Vrrp::take_changed_virtuals`] goes to the host, and then [`Vrrp::poll_output`] is carried out
+//!    until there is none.
+//! 4. It sleeps no longer than [`Vrrp::poll_timeout`] says.
+//! 5. At the end: [`Vrrp::shutdown`], and the outputs once more, so that masters resign.
+
+pub mod config;
+pub mod driver;
+mod frame;
+pub mod hooks;
+pub mod show;
+pub mod tracking;
+
+pub use config::{GroupConfig, SourceMac, Tracked, Watch};
+pub use driver::{ApplyError, Charge, GroupKey, Output, Vrrp};
+pub use hooks::{HookCall, HookRunner};
+pub use tracking::{AddressWatch, Ping};
