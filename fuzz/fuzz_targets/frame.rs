@@ -1,4 +1,4 @@
-//! A frame from anywhere: whatever every layer accepts, it writes back octet for octet.
+//! A frame from anywhere: whatever every layer accepts, it writes back.
 #![no_main]
 
 use dataplane::wire::{arp, ethernet, icmp, ipv4, tcp, udp};
@@ -21,7 +21,8 @@ fuzz_target!(|octets: &[u8]| {
         packet
             .emit(&mut again)
             .expect("an accepted packet is not too long");
-        assert!(octets.starts_with(&again));
+        // Not the octets are compared: of a checksum's two zeros only one is written.
+        assert_eq!(ipv4::Packet::parse(&again), Ok(packet));
         let _ = icmp::Message::parse(packet.payload);
         let _ = udp::Datagram::parse(packet.payload, packet.source, packet.destination);
         let _ = tcp::Segment::parse(packet.payload, packet.source, packet.destination);

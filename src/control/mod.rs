@@ -2,4 +2,5 @@
 //! Console and socket threads only bring it requests.
 
 pub mod host;
+pub mod routes;
 pub mod vrrp;

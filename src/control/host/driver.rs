@@ -1,5 +1,6 @@
 //! What passes between the host and who drives it: the routes that it asks for, and what it wants done.
 
+use std::fmt;
 use std::net::Ipv4Addr;
 
 use dataplane::addr::MacAddr;
@@ -30,6 +31,19 @@ pub enum Route {
     Unreachable,
     /// Nowhere, silently.
     Blackhole,
+}
+
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Local => "local",
+            Self::Broadcast => "broadcast",
+            Self::Connected { .. } => "connected",
+            Self::Gateway { .. } => "gateway",
+            Self::Unreachable => "unreachable",
+            Self::Blackhole => "blackhole",
+        })
+    }
 }
 
 /// The routes, as the workers have them.

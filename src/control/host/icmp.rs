@@ -293,6 +293,7 @@ mod tests {
                 Ipv4Prefix::new(Ipv4Addr::new(203, 0, 113, 1), 24).unwrap(),
                 Ipv4Prefix::new(Ipv4Addr::new(192, 0, 2, 1), 24).unwrap(),
             ],
+            further_networks: Vec::new(),
         }
     }
 

@@ -18,6 +18,7 @@
 //! Neighbours whose time is over are probed at a bounded rate; one that waits for its turn goes on being used.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::fmt;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -124,6 +125,17 @@ impl State {
             Self::Reachable { mac } | Self::Probe { mac, .. } => Some(mac),
             Self::Incomplete { .. } | Self::Failed => None,
         }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Incomplete { .. } => "incomplete",
+            Self::Reachable { .. } => "reachable",
+            Self::Probe { .. } => "probe",
+            Self::Failed => "failed",
+        })
     }
 }
 

@@ -18,6 +18,8 @@ pub struct Port {
     pub mtu_octets: usize,
     /// Its addresses, each with the network that is connected there.
     pub addresses: Vec<Ipv4Prefix>,
+    /// Further networks whose hosts are on the link, by routes that name the port and no gateway.
+    pub further_networks: Vec<Ipv4Prefix>,
 }
 
 impl Port {
@@ -30,17 +32,18 @@ impl Port {
     /// Whether `address` lies on a network of the port.
     #[must_use]
     pub fn is_on_link(&self, address: Ipv4Addr) -> bool {
-        self.addresses.iter().any(|own| own.contains(address))
+        let mut networks = self.addresses.iter().chain(&self.further_networks);
+        networks.any(|network| network.contains(address))
     }
 
     /// Whether `address` is one that a host on the port's networks may have: neither the first nor the broadcast address
     /// of one (a /31 and a /32 have neither, RFC 3021).
     #[must_use]
     pub fn is_host_on_link(&self, address: Ipv4Addr) -> bool {
-        self.addresses.iter().any(|own| {
-            own.contains(address)
-                && (own.len() >= 31 || (address != own.network() && address != own.broadcast()))
-        })
+        let is_end_of = |own: &Ipv4Prefix| {
+            own.len() < 31 && (address == own.network() || address == own.broadcast())
+        };
+        self.is_on_link(address) && !self.addresses.iter().any(is_end_of)
     }
 
     /// The own address to speak from towards `peer`: the one on the same network, else the first.
@@ -106,6 +109,7 @@ mod tests {
             mac: MacAddr([2, 0, 0, 0, 0, 1]),
             mtu_octets: 1500,
             addresses: addresses.iter().map(|own| own.parse().unwrap()).collect(),
+            further_networks: vec!["203.0.113.128/25".parse().unwrap()],
         }
     }
 
@@ -118,6 +122,8 @@ mod tests {
             ([192, 0, 2, 255], false),
             ([198, 51, 100, 1], true),
             ([198, 51, 100, 2], false),
+            ([203, 0, 113, 200], true),
+            ([203, 0, 113, 100], false),
         ] {
             assert_eq!(port.is_host_on_link(address.into()), is_host, "{address:?}");
         }

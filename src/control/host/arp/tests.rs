@@ -17,6 +17,7 @@ fn port() -> Port {
         mac: OWN_MAC,
         mtu_octets: 1500,
         addresses: vec![Ipv4Prefix::new(OWN, 24).unwrap()],
+        further_networks: Vec::new(),
     }
 }
 

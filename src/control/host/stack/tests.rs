@@ -59,6 +59,7 @@ fn router_with(config: HostConfig) -> HostStack<Vec<u8>> {
         mac,
         mtu_octets,
         addresses: vec![Ipv4Prefix::new(own, 24).unwrap()],
+        further_networks: Vec::new(),
     };
     let mut router = HostStack::new(config);
     router.set_ports([
@@ -483,6 +484,7 @@ fn the_neighbours_of_a_port_that_changes_are_forgotten() {
         mac: LAN_MAC,
         mtu_octets: 9000,
         addresses: vec![Ipv4Prefix::new(LAN_OWN, 24).unwrap()],
+        further_networks: Vec::new(),
     };
     router.set_ports([kept]);
     assert_eq!(
