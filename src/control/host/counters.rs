@@ -125,6 +125,8 @@ counters! {
         neighbour_unreachable = "host-neighbour-unreachable",
         /// Echo requests answered.
         echo_answered = "host-echo-answered",
+        /// Echo replies to this router.
+        echo_replies = "host-echo-replies",
         /// Other ICMP messages for this router.
         icmp_ignored = "host-icmp-ignored",
         /// UDP datagrams for a port where nobody listens.

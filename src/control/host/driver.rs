@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::Ipv4Addr;
 
 use dataplane::addr::MacAddr;
+use dataplane::wire::ipv4::Protocol;
 
 use super::arp::Conflict;
 use super::port::PortIndex;
@@ -52,6 +53,26 @@ pub trait Routes {
     fn route(&self, destination: Ipv4Addr) -> Option<Route>;
 }
 
+/// The time to live of what has no reason for another one (RFC 1700).
+pub const DEFAULT_TTL: u8 = 64;
+
+/// A packet that this router itself sends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Originated {
+    /// Type of service.
+    pub traffic_class: u8,
+    /// Time to live, in hops.
+    pub ttl: u8,
+    /// What the payload is.
+    pub protocol: Protocol,
+    /// The own address that it comes from; if none is given, that of the port it leaves by.
+    pub source: Option<Ipv4Addr>,
+    /// Where it goes.
+    pub destination: Ipv4Addr,
+    /// What it carries.
+    pub payload: Vec<u8>,
+}
+
 /// Something for the control loop to do.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Output<P> {
@@ -77,6 +98,17 @@ pub enum Output<P> {
         address: Ipv4Addr,
         /// Its link address.
         mac: Option<MacAddr>,
+    },
+    /// Tell whoever sent an echo request ([`HostStack::ping`]) that it was answered.
+    ///
+    /// [`HostStack::ping`]: super::HostStack::ping
+    EchoReply {
+        /// By whom.
+        source: Ipv4Addr,
+        /// The request's identifier.
+        identifier: u16,
+        /// The request's sequence number.
+        sequence: u16,
     },
     /// Tell the operator that somebody else claims an address of this router.
     Conflict {

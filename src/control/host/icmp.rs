@@ -14,6 +14,7 @@ use vrrpd::Time;
 
 use super::bucket::{Rate, TokenBucket};
 use super::counters::IcmpCounters;
+use super::driver::{DEFAULT_TTL, Originated};
 use super::port::{Port, PortIndex, is_host};
 
 /// The most octets of a whole error (RFC 1812 section 4.3.2.3).
@@ -82,21 +83,6 @@ pub enum Class {
     TimeExceeded,
     /// TCP resets.
     TcpReset,
-}
-
-/// A packet that this router itself sends.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Originated {
-    /// Type of service.
-    pub traffic_class: u8,
-    /// What the payload is.
-    pub protocol: Protocol,
-    /// The own address that it comes from.
-    pub source: Ipv4Addr,
-    /// Where it goes.
-    pub destination: Ipv4Addr,
-    /// What it carries.
-    pub payload: Vec<u8>,
 }
 
 /// A packet as it came in.
@@ -171,8 +157,9 @@ impl Errors {
         Some(Originated {
             traffic_class: PRECEDENCE_INTERNETWORK_CONTROL
                 | (packet.traffic_class & TYPE_OF_SERVICE),
+            ttl: DEFAULT_TTL,
             protocol: Protocol::ICMP,
-            source,
+            source: Some(source),
             destination: packet.source,
             payload,
         })
@@ -249,9 +236,33 @@ pub fn echo_reply(packet: &Packet<'_>, message: &Message<'_>) -> Originated {
     .emit(&mut payload);
     Originated {
         traffic_class: packet.traffic_class,
+        ttl: DEFAULT_TTL,
         protocol: Protocol::ICMP,
-        source: packet.destination,
+        source: Some(packet.destination),
         destination: packet.source,
+        payload,
+    }
+}
+
+/// An echo request to `destination`, from the address of the port that it leaves by.
+#[must_use]
+pub fn echo_request(destination: Ipv4Addr, identifier: u16, sequence: u16) -> Originated {
+    let mut payload = Vec::with_capacity(HEADER_OCTETS);
+    let [i0, i1] = identifier.to_be_bytes();
+    let [s0, s1] = sequence.to_be_bytes();
+    Message {
+        kind: Type::ECHO_REQUEST,
+        code: 0,
+        rest: [i0, i1, s0, s1],
+        payload: &[],
+    }
+    .emit(&mut payload);
+    Originated {
+        traffic_class: 0,
+        ttl: DEFAULT_TTL,
+        protocol: Protocol::ICMP,
+        source: None,
+        destination,
         payload,
     }
 }
@@ -320,7 +331,7 @@ mod tests {
     #[test]
     fn an_error_quotes_what_fits_and_comes_from_the_address_on_the_senders_network() {
         let error = about(&mut Errors::new(RATE), Problem::TtlExceeded, &PACKET).unwrap();
-        assert_eq!(error.source, Ipv4Addr::new(192, 0, 2, 1));
+        assert_eq!(error.source, Some(Ipv4Addr::new(192, 0, 2, 1)));
         assert_eq!(error.destination, PACKET.source);
         assert_eq!(error.traffic_class, 0xd0);
         assert_eq!(error.payload.len(), 556);

@@ -7,7 +7,8 @@ use dataplane::wire::tcp::{Flags, Segment};
 use dataplane::wire::udp::Datagram;
 
 use super::counters::PacketCounters;
-use super::icmp::{Originated, Problem, echo_reply};
+use super::driver::{DEFAULT_TTL, Originated};
+use super::icmp::{Problem, echo_reply};
 use super::port::Virtual;
 
 /// What to answer.
@@ -17,6 +18,13 @@ pub enum Answer {
     Silence,
     /// This packet.
     Reply(Originated),
+    /// Nothing: it is the answer to an echo request of this router's.
+    Echoed {
+        /// The request's identifier.
+        identifier: u16,
+        /// The request's sequence number.
+        sequence: u16,
+    },
     /// This TCP reset, if the rate allows it.
     Reset(Originated),
     /// An error about the packet.
@@ -39,6 +47,14 @@ pub fn deliver(
             Ok(message) if message.kind == Type::ECHO_REQUEST => {
                 counters.echo_answered += 1;
                 Answer::Reply(echo_reply(packet, &message))
+            }
+            Ok(message) if message.kind == Type::ECHO_REPLY => {
+                counters.echo_replies += 1;
+                let [i0, i1, s0, s1] = message.rest;
+                Answer::Echoed {
+                    identifier: u16::from_be_bytes([i0, i1]),
+                    sequence: u16::from_be_bytes([s0, s1]),
+                }
             }
             Ok(_) => {
                 counters.icmp_ignored += 1;
@@ -110,8 +126,9 @@ fn reset(packet: &Packet<'_>, segment: &Segment<'_>) -> Option<Originated> {
         .ok()?;
     Some(Originated {
         traffic_class: 0,
+        ttl: DEFAULT_TTL,
         protocol: Protocol::TCP,
-        source: packet.destination,
+        source: Some(packet.destination),
         destination: packet.source,
         payload,
     })
@@ -210,7 +227,7 @@ mod tests {
             panic!("{answer:?}");
         };
         assert_eq!(name, "host-echo-answered");
-        assert_eq!((reply.source, reply.destination), (OWN, PEER));
+        assert_eq!((reply.source, reply.destination), (Some(OWN), PEER));
         assert_eq!(reply.traffic_class, 0x28);
         let message = Message::parse(&reply.payload).unwrap();
         assert_eq!(message.kind, Type::ECHO_REPLY);

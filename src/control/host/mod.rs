@@ -33,7 +33,7 @@ pub mod stack;
 pub use arp::Conflict;
 pub use bucket::Rate;
 pub use counters::Counters;
-pub use driver::{Output, Route, Routes};
+pub use driver::{DEFAULT_TTL, Originated, Output, Route, Routes};
 pub use neighbours::{Key, NeighbourConfig, State};
 pub use pending::PendingLimits;
 pub use port::{Port, PortIndex, Virtual};

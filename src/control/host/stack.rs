@@ -12,8 +12,8 @@ use vrrpd::Time;
 use super::arp;
 use super::bucket::{Rate, TokenBucket};
 use super::counters::{ArpCounters, Counters, PacketCounters};
-use super::driver::{Output, Routes};
-use super::icmp::{Errors, Incoming, Problem};
+use super::driver::{Originated, Output, Routes};
+use super::icmp::{self, Errors, Incoming, Problem};
 use super::neighbours::{Event, Key, NeighbourConfig, Neighbours, State};
 use super::port::{Port, PortIndex, Virtual};
 use super::reassembly::{Reassembly, ReassemblyConfig};
@@ -164,6 +164,25 @@ impl<P: AsRef<[u8]> + AsMut<[u8]>> HostStack<P> {
             Fate::Answered(answer) => self.originate(now, routes, &answer),
         }
         self.settle(now, routes);
+    }
+
+    /// Sends a packet of this router's own by whatever route leads to its destination.
+    pub fn send(&mut self, now: Time, routes: &impl Routes, packet: &Originated) {
+        self.originate(now, routes, packet);
+        self.settle(now, routes);
+    }
+
+    /// Sends an echo request; its reply comes as [`Output::EchoReply`].
+    pub fn ping(
+        &mut self,
+        now: Time,
+        routes: &impl Routes,
+        destination: Ipv4Addr,
+        identifier: u16,
+        sequence: u16,
+    ) {
+        let request = icmp::echo_request(destination, identifier, sequence);
+        self.send(now, routes, &request);
     }
 
     /// Serves the timers that have run out.

@@ -8,15 +8,12 @@ use vrrpd::Time;
 
 use super::{HostStack, Waiting};
 use crate::control::host::arp;
-use crate::control::host::driver::{Output, Route, Routes};
+use crate::control::host::driver::{Originated, Output, Route, Routes};
 use crate::control::host::fragment::{FragmentError, fragment};
-use crate::control::host::icmp::{Incoming, Originated, Problem};
+use crate::control::host::icmp::{Incoming, Problem};
 use crate::control::host::local::{self, Answer};
 use crate::control::host::neighbours::Key;
 use crate::control::host::port::{PortIndex, Virtual, is_host};
-
-/// The time to live of what this router sends (RFC 1700).
-const TTL: u8 = 64;
 
 /// What becomes of a frame.
 pub(super) enum Fate {
@@ -202,6 +199,17 @@ impl<P: AsRef<[u8]> + AsMut<[u8]>> HostStack<P> {
         match local::deliver(received.packet, group, &mut self.packets) {
             Answer::Silence => Fate::Dropped,
             Answer::Reply(reply) => Fate::Answered(reply),
+            Answer::Echoed {
+                identifier,
+                sequence,
+            } => {
+                self.outputs.push_back(Output::EchoReply {
+                    source: received.packet.source,
+                    identifier,
+                    sequence,
+                });
+                Fate::Dropped
+            }
             Answer::Reset(reset) if self.errors.permit_tcp_reset(now, ingress) => {
                 Fate::Answered(reset)
             }
@@ -246,6 +254,13 @@ impl<P: AsRef<[u8]> + AsMut<[u8]>> HostStack<P> {
             self.packets.own_unroutable += 1;
             return;
         };
+        let source = originated
+            .source
+            .or_else(|| egress.address_towards(key.address));
+        let Some(source) = source else {
+            self.packets.own_unroutable += 1;
+            return;
+        };
         self.identification = self.identification.wrapping_add(1);
         let packet = Packet {
             traffic_class: originated.traffic_class,
@@ -254,9 +269,9 @@ impl<P: AsRef<[u8]> + AsMut<[u8]>> HostStack<P> {
             dont_fragment: false,
             more_fragments: false,
             fragment_offset_octets: 0,
-            ttl: TTL,
+            ttl: originated.ttl,
             protocol: originated.protocol,
-            source: originated.source,
+            source,
             destination,
             options: &[],
             payload: &originated.payload,

@@ -401,6 +401,37 @@ fn an_echo_request_in_fragments_is_answered_in_fragments() {
 }
 
 #[test]
+fn a_ping_leaves_from_the_port_towards_its_destination_and_its_reply_is_told() {
+    let mut router = router();
+    router.ping(at(1), &Table, SERVER, 5, 6);
+    let seen = outputs(&mut router);
+    let [Output::Transmit { port: WAN, frame }] = seen.as_slice() else {
+        panic!("{seen:?}");
+    };
+    let request = Packet::parse(Frame::parse(frame).unwrap().payload).unwrap();
+    assert_eq!((request.source, request.destination), (WAN_OWN, SERVER));
+    let message = Message::parse(request.payload).unwrap();
+    assert_eq!(message.kind, Type::ECHO_REQUEST);
+    let mut echo = Vec::new();
+    Message {
+        kind: Type::ECHO_REPLY,
+        ..message
+    }
+    .emit(&mut echo);
+    let reply = Packet {
+        protocol: Protocol::ICMP,
+        source: SERVER,
+        ..packet(WAN_OWN, &echo)
+    };
+    let told = Output::EchoReply {
+        source: SERVER,
+        identifier: 5,
+        sequence: 6,
+    };
+    assert_eq!(punted(&mut router, at(1), from_host(&reply)), [told]);
+}
+
+#[test]
 fn a_closed_port_is_reported_from_the_address_that_was_asked() {
     let mut router = router();
     let udp = datagram(WAN_OWN, 10);
@@ -597,7 +628,7 @@ proptest! {
                             prop_assert!(packet.total_octets() <= mtu_octets);
                         }
                     }
-                    Output::SetNeighbour { .. } | Output::Conflict { .. } => {}
+                    Output::SetNeighbour { .. } | Output::EchoReply { .. } | Output::Conflict { .. } => {}
                 }
             }
             prop_assert!(router.packets_waiting() <= 4);

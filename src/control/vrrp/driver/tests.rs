@@ -23,6 +23,7 @@ fn port(index: PortIndex, member: u8) -> Port {
         mac: MacAddr([2, 0, 0, 0, index as u8, member]),
         mtu_octets: 1500,
         addresses: vec![Ipv4Prefix::new(address, 24).unwrap()],
+        further_networks: Vec::new(),
     }
 }
 
