@@ -140,6 +140,14 @@ impl<'a> Manifold<'a> {
         &self.process
     }
 
+    /// Waits for an end that it comes to by itself.
+    ///
+    /// # Errors
+    /// [`LabError::Deadline`] when it goes on.
+    pub fn end(self, deadline: Duration) -> Result<Finished> {
+        self.process.finish(deadline)
+    }
+
     /// Asks it to stop (SIGTERM) and waits until it has.
     ///
     /// # Errors

@@ -23,6 +23,7 @@ pub struct Routed {
     pub r: Namespace,
     /// The host on the right; its interface is `eth0`.
     pub b: Namespace,
+    right_mtu: u32,
     _turn: Turn,
 }
 
@@ -54,6 +55,7 @@ impl Routed {
             a: Namespace::new("a")?,
             r: Namespace::new("r")?,
             b: Namespace::new("b")?,
+            right_mtu,
             _turn: turn,
         };
         cable(routed.a_end(), routed.left(), ETHERNET_MTU)?;
@@ -97,15 +99,23 @@ impl Routed {
         Ok(())
     }
 
-    /// A configuration that makes manifold the router.
+    /// A configuration that makes manifold the router. Its workers sleep when idle, because the hosts need the CPUs too.
     #[must_use]
-    pub fn configuration() -> String {
-        let port = |name: &str, index: u32, address: Ipv4Addr| {
+    pub fn configuration(&self) -> String {
+        self.configuration_on("net_af_packet")
+    }
+
+    /// The same over another driver that takes a kernel interface: `net_af_packet` or `net_pcap`.
+    #[must_use]
+    pub fn configuration_on(&self, driver: &str) -> String {
+        let port = |index: u32, name: &str, address: Ipv4Addr, mtu: u32| {
             format!(
-                "[[port]]\nname = \"{name}\"\ndevice = \"net_af_packet{index},iface={name}\"\naddresses = [\"{address}/24\"]\n\n"
+                "[[port]]\nname = \"{name}\"\ndevice = \"{driver}{index},iface={name}\"\naddresses = [\"{address}/24\"]\nmtu = {mtu}\n"
             )
         };
-        port("left", 0, Self::LEFT) + &port("right", 1, Self::RIGHT)
+        let left = port(0, "left", Self::LEFT, ETHERNET_MTU);
+        let right = port(1, "right", Self::RIGHT, self.right_mtu);
+        format!("[workers]\nidle-sleep = \"50us\"\n\n{left}\n{right}")
     }
 
     /// The left host's interface.

@@ -72,7 +72,7 @@ pub(crate) fn show_in<'a>(net: &'a Routed, program: &Path, json: bool) -> Result
     net.unroute_by_kernel()?;
     eprintln!("manifold as the router …");
     let start = Instant::now();
-    let router = Manifold::start(&net.r, program, &Routed::configuration(), &[])?;
+    let router = Manifold::start(&net.r, program, &net.configuration(), &[])?;
     let start_ms = start.elapsed().as_secs_f64() * 1e3;
     let manifold = measure(net)?;
     let report = Report {

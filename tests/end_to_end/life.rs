@@ -1,0 +1,79 @@
+//! The program's life: start, reload, stop, and what others on the machine may see of it.
+
+use std::os::unix::fs::PermissionsExt;
+
+use lab::manifold::Manifold;
+use lab::namespace::Namespace;
+use lab::probe;
+use lab::topology::Routed;
+use lab::turn;
+
+use super::{DEADLINE, program, route};
+
+#[test]
+fn sigterm_ends_it_cleanly_and_removes_its_socket() {
+    let net = Routed::new().expect("a network");
+    let router = route(&net);
+    let socket = net.r.run_file("manifold/control.sock");
+    assert!(socket.exists());
+    let ended = router.stop().expect("an end");
+    assert!(ended.status.success(), "{ended:?}");
+    assert!(!socket.exists());
+}
+
+#[test]
+fn the_control_socket_is_the_owners_alone() {
+    let net = Routed::new().expect("a network");
+    let _router = route(&net);
+    let mode = std::fs::metadata(net.r.run_file("manifold/control.sock"))
+        .expect("a socket")
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600, "{mode:o}");
+}
+
+#[test]
+fn a_reload_of_a_bad_file_changes_nothing() {
+    let net = Routed::new().expect("a network");
+    let router = route(&net);
+    let before = (
+        router.ctl("show config").expect("shown"),
+        router.ctl("show route").expect("shown"),
+    );
+    let bad = net.configuration().replace(
+        "addresses = [\"10.71.2.1/24\"]",
+        "addresses = [\"10.71.2.1\"]\nflavour = 3",
+    );
+    router.configure(&bad).expect("written");
+    let refused = router.ctl("reload").expect_err("refused").to_string();
+    assert!(
+        refused.contains("flavour") && refused.contains("10.71.2.1"),
+        "{refused}"
+    );
+    assert_eq!(
+        (
+            router.ctl("show config").expect("shown"),
+            router.ctl("show route").expect("shown")
+        ),
+        before
+    );
+    assert_eq!(
+        probe::ping(&net.a, Routed::B, "-c 1 -W 5")
+            .expect("a ping")
+            .received,
+        1
+    );
+}
+
+#[test]
+fn a_start_without_the_interface_is_refused_by_its_name() {
+    let _turn = turn::take();
+    let machine = Namespace::new("bare").expect("a machine");
+    let configuration = "[[port]]\nname = \"lan\"\ndevice = \"net_af_packet0,iface=nowhere\"\naddresses = [\"192.0.2.1/24\"]\n";
+    let refused = Manifold::spawn(&machine, program(), configuration, &[])
+        .expect("started")
+        .end(DEADLINE)
+        .expect("an end");
+    assert!(!refused.status.success());
+    assert!(refused.stderr.contains("nowhere"), "{refused:?}");
+}
