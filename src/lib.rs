@@ -2,8 +2,12 @@
 //!
 //! | module | what lives there |
 //! |---|---|
+//! | [`args`] | the program's arguments |
+//! | [`command`] | the console's grammar, with help and completion |
 //! | [`config`] | the configuration file: reading it, its defaults, every mistake with its place |
 //! | [`control`] | the control thread: the loop, and all that it decides |
 
+pub mod args;
+pub mod command;
 pub mod config;
 pub mod control;

@@ -1,0 +1,420 @@
+//! `[[virtual-router]]`: the VRRP groups that this router is a member of.
+
+use std::collections::HashSet;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use serde::Serialize;
+use toml::de::DeValue;
+use vrrpd::{Authentication, Checksum, Peers, Track, Version, Vrid, Weight};
+
+use super::mistake::{Located, Mistake};
+use super::port::{PortConfig, Ports, check_host};
+use super::section::{Mistakes, Section};
+use super::value;
+
+/// One virtual router on one port.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct VirtualRouterConfig {
+    /// The virtual router identifier, 1 to 255.
+    pub vrid: Located<u8>,
+    /// The port that it is on.
+    pub port: Located<String>,
+    /// The version of VRRP, 2 or 3.
+    pub version: u8,
+    /// The addresses that the master answers for.
+    pub virtual_addresses: Vec<Located<Ipv4Addr>>,
+    /// 1 to 255; 255 is for the router that owns the addresses.
+    pub priority: Located<u8>,
+    /// The time between two advertisements.
+    #[serde(serialize_with = "serialize_located_duration")]
+    pub advertisement_interval: Located<Duration>,
+    /// Whether this router ousts a master of lower priority.
+    pub preempt: bool,
+    /// How long it tolerates such a master first.
+    #[serde(serialize_with = "value::serialize_duration")]
+    pub preempt_delay: Duration,
+    /// Whether the master, if it is not the owner, answers for the virtual addresses itself, as a ping asks.
+    pub accept: bool,
+    /// The password of version 2's authentication type 1. Shown as asterisks.
+    #[serde(
+        serialize_with = "serialize_secret",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub password: Option<Located<String>>,
+    /// How version 3 computes its checksum over IPv4.
+    #[serde(serialize_with = "serialize_checksum")]
+    pub checksum: Checksum,
+    /// The other routers, where multicast does not reach them.
+    pub unicast_peers: Vec<Located<Ipv4Addr>>,
+    /// What this router's advertisements are sent from.
+    pub source_mac: SourceMac,
+    /// What the priority depends on.
+    #[serde(rename = "track")]
+    pub tracks: Vec<TrackConfig>,
+}
+
+/// The MAC address that a master's frames come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SourceMac {
+    /// The port's own, so that no switch learns the virtual MAC and every router receives what is sent to it.
+    Own,
+    /// The virtual MAC, as RFC 9568 says, for groups without load sharing.
+    Virtual,
+}
+
+/// A port whose link the priority depends on.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct TrackConfig {
+    /// The port.
+    pub port: Located<String>,
+    /// Added to the priority while the link is up if positive, while it is down if negative. Without it the
+    /// virtual router stops while the link is down.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<i16>,
+}
+
+fn serialize_located_duration<S: serde::Serializer>(
+    duration: &Located<Duration>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    value::serialize_duration(&duration.value, serializer)
+}
+
+fn serialize_secret<S: serde::Serializer>(
+    _: &Option<Located<String>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str("********")
+}
+
+fn serialize_checksum<S: serde::Serializer>(
+    checksum: &Checksum,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let word = CHECKSUMS.iter().find(|(_, known)| known == checksum);
+    serializer.serialize_str(word.map_or("auto", |(word, _)| word))
+}
+
+const CHECKSUMS: [(&str, Checksum); 3] = [
+    ("auto", Checksum::Auto),
+    ("with-pseudo-header", Checksum::With),
+    ("without-pseudo-header", Checksum::Without),
+];
+
+impl VirtualRouterConfig {
+    pub(super) fn read(mut table: Section<'_, '_>, mistakes: &mut Mistakes) -> Option<Self> {
+        let vrid = table.required(mistakes, "vrid", "1", value::integer(1..=255, ""));
+        let port = table.required(mistakes, "port", "\"lan\"", value::text);
+        let version = table.with_default(mistakes, "version", 3, value::integer(2..=3, ""));
+        let listed = table.span().clone();
+        let before = mistakes.len();
+        let virtual_addresses = table.list(mistakes, "virtual-addresses", address);
+        if virtual_addresses.is_empty() && mistakes.len() == before {
+            mistakes.note(
+                &listed,
+                Mistake::new(
+                    "this [[virtual-router]] has no `virtual-addresses`",
+                    "add a line such as `virtual-addresses = [\"192.0.2.1\"]`",
+                ),
+            );
+        }
+        if let Some(first_too_many) = virtual_addresses.get(255) {
+            mistakes.note(
+                &first_too_many.span,
+                Mistake::new(
+                    format!("{} virtual addresses are too many", virtual_addresses.len()),
+                    "an advertisement has room for 255; use a second VRID for the others",
+                ),
+            );
+        }
+        let priority = table.with_default(mistakes, "priority", 100, value::integer(1..=255, ""));
+        let advertisement_interval = table.with_default(
+            mistakes,
+            "advertisement-interval",
+            Duration::from_secs(1),
+            interval(version.value),
+        );
+        let preempt = table.with_default(mistakes, "preempt", true, value::boolean);
+        let preempt_delay = table.with_default(
+            mistakes,
+            "preempt-delay",
+            Duration::ZERO,
+            value::duration(Duration::ZERO..=Duration::from_secs(3600)),
+        );
+        let accept = table.with_default(mistakes, "accept", true, value::boolean);
+        let password = table.optional(mistakes, "password", password);
+        if let Some(password) = password.as_ref().filter(|_| version.value == 3) {
+            mistakes.note(
+                &password.span,
+                Mistake::new(
+                    "VRRP version 3 has no password",
+                    "remove it, or write `version = 2`",
+                ),
+            );
+        }
+        let checksum = table.optional(mistakes, "checksum", value::choice(&CHECKSUMS));
+        if let Some(checksum) = checksum.as_ref().filter(|_| version.value == 2) {
+            mistakes.note(
+                &checksum.span,
+                Mistake::new(
+                    "VRRP version 2 has only one checksum",
+                    "remove it, or write `version = 3`",
+                ),
+            );
+        }
+        let unicast_peers = table.list(mistakes, "unicast-peers", address);
+        let source_mac = table.with_default(
+            mistakes,
+            "source-mac",
+            SourceMac::Own,
+            value::choice(&[("own", SourceMac::Own), ("virtual", SourceMac::Virtual)]),
+        );
+        let tracks = table
+            .tables(mistakes, "track", "[[virtual-router.track]]")
+            .into_iter()
+            .filter_map(|track| TrackConfig::read(track, mistakes))
+            .collect();
+        table.close(mistakes);
+        Some(Self {
+            vrid: vrid?,
+            port: port?,
+            version: version.value,
+            virtual_addresses,
+            priority,
+            advertisement_interval,
+            preempt: preempt.value,
+            preempt_delay: preempt_delay.value,
+            accept: accept.value,
+            password,
+            checksum: checksum.map_or(Checksum::Auto, |checksum| checksum.value),
+            unicast_peers,
+            source_mac: source_mac.value,
+            tracks,
+        })
+    }
+
+    fn check(&self, ports: &Ports, mistakes: &mut Mistakes) {
+        let port = ports.find(&self.port, mistakes);
+        let mut seen = HashSet::new();
+        for address in self.virtual_addresses.iter().chain(&self.unicast_peers) {
+            if !seen.insert(address.value) {
+                mistakes.note(
+                    &address.span,
+                    Mistake::new(
+                        format!("{} is given twice", address.value),
+                        "give it once, as virtual address or as peer",
+                    ),
+                );
+            }
+        }
+        for track in &self.tracks {
+            ports.find(&track.port, mistakes);
+        }
+        if let Some(port) = port {
+            self.check_on_port(port, mistakes);
+        }
+    }
+
+    fn check_on_port(&self, port: &PortConfig, mistakes: &mut Mistakes) {
+        let Some(own) = port.addresses.first() else {
+            mistakes.note(
+                &self.port.span,
+                Mistake::new(
+                    format!(
+                        "port \"{}\" has no address to advertise from",
+                        port.name.value
+                    ),
+                    "give the port `addresses`",
+                ),
+            );
+            return;
+        };
+        for address in &self.virtual_addresses {
+            let within = port
+                .addresses
+                .iter()
+                .find(|prefix| prefix.contains(address.value));
+            let Some(prefix) = within else {
+                mistakes.note(
+                    &address.span,
+                    Mistake::new(
+                        format!(
+                            "{} is outside the prefix of port \"{}\", {}",
+                            address.value,
+                            port.name.value,
+                            own.masked()
+                        ),
+                        "use an address that the hosts there take for a neighbour's",
+                    ),
+                );
+                continue;
+            };
+            if let Err(mistake) = check_host(address.value, prefix.value) {
+                mistakes.note(&address.span, mistake);
+            }
+            let owned = port
+                .addresses
+                .iter()
+                .any(|prefix| prefix.addr() == address.value);
+            match (owned, self.priority.value == 255) {
+                (true, false) => mistakes.note(
+                    &address.span,
+                    Mistake::new(
+                        format!(
+                            "{} is this router's own address, which makes it the owner",
+                            address.value
+                        ),
+                        "write `priority = 255`, or use an address that no router has of its own",
+                    ),
+                ),
+                (false, true) => mistakes.note(
+                    &self.priority.span,
+                    Mistake::new(
+                        format!(
+                            "priority 255 is for the owner, but {} is no address of port \"{}\"",
+                            address.value, port.name.value
+                        ),
+                        "choose 1 to 254",
+                    ),
+                ),
+                (true, true) | (false, false) => {}
+            }
+        }
+    }
+
+    /// What the protocol needs to know.
+    pub fn protocol(&self) -> Option<vrrpd::Config> {
+        let version = match self.version {
+            2 => Version::V2 {
+                authentication: match &self.password {
+                    Some(password) => Authentication::text(password),
+                    None => Authentication::None,
+                },
+            },
+            _ => Version::V3 {
+                checksum: self.checksum,
+            },
+        };
+        let addresses = |list: &[Located<Ipv4Addr>]| -> Vec<IpAddr> {
+            list.iter().map(|address| address.value.into()).collect()
+        };
+        let vrid = Vrid::new(self.vrid.value)?;
+        let mut config = vrrpd::Config::new(vrid, version, addresses(&self.virtual_addresses));
+        config.priority = self.priority.value;
+        config.interval = self.advertisement_interval.value;
+        config.preempt = self.preempt;
+        config.preempt_delay = self.preempt_delay;
+        config.accept = self.accept;
+        if !self.unicast_peers.is_empty() {
+            config.peers = Peers::Unicast {
+                addresses: addresses(&self.unicast_peers),
+                ttl_min: u8::MAX,
+            };
+        }
+        config.tracks = self
+            .tracks
+            .iter()
+            .map(|track| Track {
+                name: track.port.value.clone(),
+                weight: track.weight.map_or(Weight::Essential, Weight::Priority),
+            })
+            .collect();
+        Some(config)
+    }
+}
+
+impl TrackConfig {
+    fn read(mut table: Section<'_, '_>, mistakes: &mut Mistakes) -> Option<Self> {
+        let port = table.required(mistakes, "port", "\"wan\"", value::text);
+        let weight = table.optional(mistakes, "weight", weight);
+        table.close(mistakes);
+        Some(Self {
+            port: port?,
+            weight: weight.map(|weight| weight.value),
+        })
+    }
+}
+
+pub(super) fn check(routers: &[VirtualRouterConfig], ports: &Ports, mistakes: &mut Mistakes) {
+    let mut seen = HashSet::new();
+    for router in routers {
+        router.check(ports, mistakes);
+        if !seen.insert((&router.port.value, router.vrid.value)) {
+            mistakes.note(
+                &router.vrid.span,
+                Mistake::new(
+                    format!(
+                        "there are two virtual routers with VRID {} on port \"{}\"",
+                        router.vrid.value,
+                        router.port.value.escape_debug()
+                    ),
+                    "give every virtual router of a port a VRID of its own",
+                ),
+            );
+        }
+    }
+}
+
+fn address(value: &DeValue<'_>) -> Result<Ipv4Addr, Mistake> {
+    value::parsed("an IPv4 address", "192.0.2.1")(value)
+}
+
+fn weight(value: &DeValue<'_>) -> Result<i16, Mistake> {
+    match value::integer(-254..=254, "")(value)? {
+        0 => Err(Mistake::new(
+            "a weight of 0 changes nothing",
+            "choose what to add to the priority (above 0: while the link is up; below: while it is down), or leave `weight` out",
+        )),
+        weight => Ok(weight),
+    }
+}
+
+fn password(value: &DeValue<'_>) -> Result<String, Mistake> {
+    let password = value::text(value)?;
+    if (1..=8).contains(&password.len()) && password.is_ascii() {
+        return Ok(password);
+    }
+    Err(Mistake::new(
+        "this does not fit the field for the password",
+        "use 1 to 8 ASCII characters",
+    ))
+}
+
+/// An interval that the version can say: whole seconds in version 2, centiseconds in version 3.
+fn interval(version: u8) -> impl Fn(&DeValue<'_>) -> Result<Duration, Mistake> {
+    let (unit, unit_text, max) = match version {
+        2 => (
+            Duration::from_secs(1),
+            "whole seconds",
+            Duration::from_secs(255),
+        ),
+        _ => (
+            Duration::from_millis(10),
+            "hundredths of a second",
+            Duration::from_millis(40_950),
+        ),
+    };
+    move |value| {
+        let any = Duration::ZERO..=Duration::MAX;
+        let interval = value::duration(any)(value)?;
+        if (unit..=max).contains(&interval) && interval.as_micros().is_multiple_of(unit.as_micros())
+        {
+            return Ok(interval);
+        }
+        Err(Mistake::new(
+            format!(
+                "VRRP version {version} cannot say an interval of {}",
+                value::duration_text(interval)
+            ),
+            format!(
+                "choose {unit_text} from {} to {}",
+                value::duration_text(unit),
+                value::duration_text(max)
+            ),
+        ))
+    }
+}
