@@ -7,11 +7,15 @@
 //! | [`wire`] | messages of the types 2 to 8 as octets |
 //! | [`refusal`] | why one is refused, and how often that happened |
 //! | [`trust`], [`window`] | whom a router believes, and that it takes each message once |
+//! | [`membership`] | which routers answer |
 //! | [`allocation`] | who shall be in charge of what |
+//! | [`table`] | who is, as far as this router knows |
 
 pub mod allocation;
+pub mod membership;
 pub mod names;
 pub mod refusal;
+pub mod table;
 pub mod trust;
 pub mod window;
 pub mod wire;

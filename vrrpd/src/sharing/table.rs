@@ -1,0 +1,520 @@
+//! The distributed-processing data table: which router is in charge of what, as far as this router knows, and as the
+//! authority tells it. How the table is told in octets is in [`super::wire`], what it should be in [`super::allocation`].
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry as MapEntry;
+use std::net::IpAddr;
+
+use super::names::{Condition, Epoch, MemberState, Mode, MoveName, RouterId, Seen, Version};
+use super::refusal::Refusal;
+use super::wire::{Allocation, Body, Entry, FragmentRange, Head, Kind, Response, RouterRecord};
+use crate::{Family, Time};
+
+/// What is known of a condition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Who is in charge.
+    pub router: RouterId,
+    /// The move by which that router gets it, until that is finished.
+    pub unfinished: Option<MoveName>,
+    /// The further router behind which the end system is; `None` when it is on the link.
+    pub node: Option<IpAddr>,
+    /// How it was noticed last.
+    pub seen: Seen,
+    /// When, by this router's clock.
+    pub seen_at: Time,
+    /// Its average rate in kbit/s.
+    pub rate_kbit_per_s: u32,
+}
+
+/// A condition whose router in charge, or whose move, is another than before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Which packets.
+    pub condition: Condition,
+    /// Who was in charge, and by which unfinished move.
+    pub before: Option<(RouterId, Option<MoveName>)>,
+    /// Who is now.
+    pub after: Option<(RouterId, Option<MoveName>)>,
+}
+
+/// The table of one group.
+#[derive(Clone, Debug)]
+pub struct Table {
+    family: Family,
+    mode: Mode,
+    rows: BTreeMap<Condition, Row>,
+    members: BTreeMap<RouterId, RouterRecord>,
+    digest: u64,
+    /// The last allocation that is here as a whole.
+    installed: Version,
+    /// The newest one that anything is here of.
+    heard: Version,
+    /// What is here of it, if not all.
+    assembly: Option<Assembly>,
+    /// Whether fragments cannot mend what is here.
+    wants_table: bool,
+}
+
+/// An allocation that is coming in.
+#[derive(Clone, Debug)]
+struct Assembly {
+    /// The allocation it is the difference to; `None` for a full table.
+    base: Option<Version>,
+    /// Which fragments are here.
+    here: Vec<bool>,
+    entries_total: u32,
+    digest: u64,
+}
+
+impl Table {
+    /// An empty table, before the first allocation.
+    #[must_use]
+    pub fn new(family: Family, mode: Mode) -> Table {
+        Table {
+            family,
+            mode,
+            rows: BTreeMap::new(),
+            members: BTreeMap::new(),
+            digest: 0,
+            installed: Version::default(),
+            heard: Version::default(),
+            assembly: None,
+            wants_table: false,
+        }
+    }
+
+    /// The mode in force.
+    #[must_use]
+    pub const fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// The conditions, in ascending order.
+    pub fn rows(&self) -> impl ExactSizeIterator<Item = (Condition, &Row)> {
+        self.rows.iter().map(|(condition, row)| (*condition, row))
+    }
+
+    /// What is known of a condition.
+    #[must_use]
+    pub fn row(&self, condition: Condition) -> Option<&Row> {
+        self.rows.get(&condition)
+    }
+
+    /// The routers as the authority regards them.
+    pub fn members(&self) -> impl ExactSizeIterator<Item = &RouterRecord> {
+        self.members.values()
+    }
+
+    /// How the authority regards `router`.
+    #[must_use]
+    pub fn state_of(&self, router: RouterId) -> Option<MemberState> {
+        self.members.get(&router).map(|record| record.state)
+    }
+
+    /// The digest: the same on routers that have the same conditions with the same routers in charge.
+    #[must_use]
+    pub const fn digest(&self) -> u64 {
+        self.digest
+    }
+
+    /// The last allocation that is here as a whole.
+    #[must_use]
+    pub const fn installed(&self) -> Version {
+        self.installed
+    }
+
+    /// The newest allocation heard of.
+    #[must_use]
+    pub const fn heard(&self) -> Version {
+        self.heard
+    }
+
+    /// The epoch that `router` begins as authority, above all heard.
+    #[must_use]
+    pub fn next_epoch(&self, router: RouterId) -> Epoch {
+        Epoch {
+            counter: self.heard.epoch.counter.saturating_add(1),
+            issuer: Some(router),
+        }
+    }
+
+    /// Notes an allocation that another router says it has installed, so that [`next_epoch`](Self::next_epoch) is above it.
+    pub fn note_heard(&mut self, version: Version) {
+        if version.epoch > self.heard.epoch {
+            self.heard = version;
+            self.assembly = None;
+            self.wants_table = true;
+        }
+    }
+
+    /// Fills in what a type 2 says about the table.
+    pub fn report(&self, response: &mut Response) {
+        response.entries = u32::try_from(self.rows.len()).unwrap_or(u32::MAX);
+        response.digest = self.digest;
+        response.heard = self.heard;
+        response.wants_table = self.wants_table
+            || self
+                .assembly
+                .as_ref()
+                .is_some_and(|assembly| assembly.base.is_none());
+        response.missing = self.missing();
+    }
+
+    /// The fragments of the allocation heard of that are not here.
+    #[must_use]
+    pub fn missing(&self) -> Vec<FragmentRange> {
+        let mut ranges: Vec<FragmentRange> = Vec::new();
+        let here = self.assembly.iter().flat_map(|assembly| &assembly.here);
+        for (number, here) in (0..=u16::MAX).zip(here) {
+            match ranges.last_mut() {
+                _ if *here => {}
+                Some(range) if range.last + 1 == number => range.last = number,
+                _ => ranges.push(FragmentRange {
+                    first: number,
+                    last: number,
+                }),
+            }
+        }
+        ranges
+    }
+
+    /// Takes a fragment of an allocation from a believed router.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Issuer`] if the sender is not the epoch's issuer, [`Refusal::Epoch`] or [`Refusal::Generation`] if a later
+    /// allocation is known, [`Refusal::Fragment`] if it does not belong with the fragments before. Nothing has changed then.
+    pub fn receive(
+        &mut self,
+        now: Time,
+        head: &Head,
+        allocation: &Allocation,
+    ) -> Result<Vec<Change>, Refusal> {
+        let version = head.version;
+        if version.epoch.issuer != Some(head.router) {
+            return Err(Refusal::Issuer);
+        }
+        if version.epoch < self.heard.epoch {
+            return Err(Refusal::Epoch);
+        }
+        if version < self.heard {
+            return Err(Refusal::Generation);
+        }
+        if version == self.installed {
+            return Ok(Vec::new());
+        }
+        let base = match allocation.kind {
+            Kind::Full { .. } => None,
+            Kind::Difference { base } => Some(base),
+        };
+        let fresh = Assembly {
+            base,
+            here: vec![false; usize::from(head.fragments)],
+            entries_total: allocation.entries_total,
+            digest: allocation.digest,
+        };
+        let assembly = if version > self.heard {
+            self.heard = version;
+            self.assembly.insert(fresh)
+        } else {
+            match &mut self.assembly {
+                Some(assembly) if assembly.base == base => {
+                    if !assembly.belongs_with(&fresh) {
+                        return Err(Refusal::Fragment);
+                    }
+                    assembly
+                }
+                // Sent for others, and right all the same: the difference will do here.
+                Some(assembly) if assembly.base == Some(self.installed) => {
+                    return Ok(self.apply(now, allocation));
+                }
+                // A full table mends what differences could not; a difference has had its say.
+                replaced if base.is_none() => replaced.insert(fresh),
+                _ => return Ok(Vec::new()),
+            }
+        };
+        match assembly.here.get_mut(usize::from(head.fragment)) {
+            Some(here) if !*here => *here = true,
+            Some(_) => return Ok(Vec::new()),
+            None => return Err(Refusal::Fragment),
+        }
+        let changes = self.apply(now, allocation);
+        self.conclude();
+        Ok(changes)
+    }
+
+    /// Installs the allocation heard of if it is all here, and right.
+    fn conclude(&mut self) {
+        let Some(assembly) = &self.assembly else {
+            return;
+        };
+        if assembly.here.contains(&false) {
+            return;
+        }
+        let founded = assembly.base.is_none_or(|base| base == self.installed);
+        let right = assembly.digest == self.digest
+            && usize::try_from(assembly.entries_total) == Ok(self.rows.len());
+        self.wants_table = !(founded && right);
+        if !self.wants_table {
+            self.installed = self.heard;
+        }
+        self.assembly = None;
+    }
+
+    /// Applies what one fragment says; each is right by itself.
+    fn apply(&mut self, now: Time, allocation: &Allocation) -> Vec<Change> {
+        self.mode = allocation.mode;
+        if matches!(allocation.kind, Kind::Full { .. }) {
+            self.members.clear();
+        }
+        for record in &allocation.routers {
+            self.members.insert(record.router, *record);
+        }
+        let mut changes = Vec::new();
+        if let Kind::Full { first, last } = allocation.kind {
+            let listed = |condition: &Condition| {
+                allocation
+                    .entries
+                    .binary_search_by_key(condition, |entry| entry.condition)
+                    .is_ok()
+            };
+            let gone: Vec<Condition> = self
+                .rows
+                .range(first..=last)
+                .map(|(condition, _)| *condition)
+                .filter(|condition| !listed(condition))
+                .collect();
+            changes.extend(gone.into_iter().filter_map(|gone| self.set(gone, None)));
+        }
+        for entry in &allocation.entries {
+            let row = entry.router.map(|router| Row::read(now, entry, router));
+            changes.extend(self.set(entry.condition, row));
+        }
+        changes
+    }
+
+    /// Puts a row in the place of another, and keeps the digest.
+    fn set(&mut self, condition: Condition, row: Option<Row>) -> Option<Change> {
+        let family = self.family;
+        let before = match (self.rows.entry(condition), row) {
+            (MapEntry::Occupied(mut entry), Some(row)) => Some(entry.insert(row)),
+            (MapEntry::Occupied(entry), None) => Some(entry.remove()),
+            (MapEntry::Vacant(entry), Some(row)) => {
+                entry.insert(row);
+                None
+            }
+            (MapEntry::Vacant(_), None) => None,
+        };
+        let digest_of =
+            |row: Option<&Row>| row.map_or(0, |row| row_digest(condition, row.router, family));
+        self.digest = self
+            .digest
+            .wrapping_sub(digest_of(before.as_ref()))
+            .wrapping_add(digest_of(row.as_ref()));
+        let change = Change {
+            condition,
+            before: before.map(|row| (row.router, row.unfinished)),
+            after: row.map(|row| (row.router, row.unfinished)),
+        };
+        (change.before != change.after).then_some(change)
+    }
+
+    /// Notes that a move is finished. The digest does not depend on it.
+    pub fn finish(&mut self, name: &MoveName) {
+        for row in self.rows.values_mut() {
+            if row.unfinished.as_ref() == Some(name) {
+                row.unfinished = None;
+            }
+        }
+    }
+
+    /// As authority: makes `changes` the allocation `version`, and returns what changed and the difference to send.
+    pub fn issue(
+        &mut self,
+        now: Time,
+        version: Version,
+        mode: Mode,
+        members: Vec<RouterRecord>,
+        changes: &BTreeMap<Condition, Option<Row>>,
+    ) -> (Vec<Change>, Allocation) {
+        let base = self.installed;
+        let changed = changes
+            .iter()
+            .filter_map(|(condition, row)| self.set(*condition, *row))
+            .collect();
+        self.mode = mode;
+        self.members = members
+            .into_iter()
+            .map(|record| (record.router, record))
+            .collect();
+        self.installed = version;
+        self.heard = version;
+        self.assembly = None;
+        self.wants_table = false;
+        let entries: Vec<Entry> = changes
+            .iter()
+            .map(|(condition, row)| write(now, *condition, row.as_ref()))
+            .collect();
+        (changed, self.allocation(Kind::Difference { base }, entries))
+    }
+
+    /// As authority: the whole table as installed.
+    #[must_use]
+    pub fn full(&self, now: Time) -> Allocation {
+        let entries = self
+            .rows
+            .iter()
+            .map(|(condition, row)| write(now, *condition, Some(row)))
+            .collect();
+        self.allocation(Kind::everything(self.family), entries)
+    }
+
+    fn allocation(&self, kind: Kind, entries: Vec<Entry>) -> Allocation {
+        let mut routers = self.members.clone();
+        // Whoever is named needs a record, also when it is no member any more.
+        let named = entries.iter().flat_map(|entry| {
+            let moving = entry.unfinished.map(|name| [name.from, name.to]);
+            entry.router.into_iter().chain(moving.into_iter().flatten())
+        });
+        for router in named {
+            routers.entry(router).or_insert(RouterRecord {
+                router,
+                state: MemberState::Faulty,
+                weight: 0,
+            });
+        }
+        Allocation {
+            kind,
+            mode: self.mode,
+            entries_total: u32::try_from(self.rows.len()).unwrap_or(u32::MAX),
+            digest: self.digest,
+            routers: routers.into_values().collect(),
+            entries,
+        }
+    }
+}
+
+impl Assembly {
+    fn belongs_with(&self, other: &Assembly) -> bool {
+        self.here.len() == other.here.len()
+            && self.entries_total == other.entries_total
+            && self.digest == other.digest
+    }
+}
+
+impl Row {
+    fn read(now: Time, entry: &Entry, router: RouterId) -> Row {
+        let ago_ns = u64::from(entry.seen_ago_s) * 1_000_000_000;
+        Row {
+            router,
+            unfinished: entry.unfinished,
+            node: entry.node,
+            seen: entry.seen,
+            seen_at: Time::from_nanos(now.as_nanos().saturating_sub(ago_ns)),
+            rate_kbit_per_s: entry.rate_kbit_per_s,
+        }
+    }
+}
+
+fn write(now: Time, condition: Condition, row: Option<&Row>) -> Entry {
+    Entry {
+        condition,
+        router: row.map(|row| row.router),
+        unfinished: row.and_then(|row| row.unfinished),
+        node: row.and_then(|row| row.node),
+        seen: row.map(|row| row.seen).unwrap_or_default(),
+        seen_ago_s: row.map_or(0, |row| {
+            u16::try_from(now.since(row.seen_at).as_secs()).unwrap_or(u16::MAX)
+        }),
+        rate_kbit_per_s: row.map_or(0, |row| row.rate_kbit_per_s),
+    }
+}
+
+/// A condition's part of the digest: FNV-1a over address and router, mixed as SplitMix64 does.
+fn row_digest(condition: Condition, router: RouterId, family: Family) -> u64 {
+    let hash = |hash: u64, octets: &[u8]| {
+        octets.iter().fold(hash, |hash, octet| {
+            (hash ^ u64::from(*octet)).wrapping_mul(0x0100_0000_01b3)
+        })
+    };
+    let start = 0xcbf2_9ce4_8422_2325;
+    let mut h = match condition.address(family) {
+        IpAddr::V4(address) => hash(start, &address.octets()),
+        IpAddr::V6(address) => hash(start, &address.octets()),
+    };
+    h = hash(h, &router.get().to_be_bytes());
+    h = (h ^ (h >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    h = (h ^ (h >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    h ^ (h >> 31)
+}
+
+/// What an authority has issued last, to be repeated to those who lack it.
+#[derive(Clone, Debug)]
+pub struct Issued {
+    version: Version,
+    base: Version,
+    difference: Vec<Body>,
+    /// Made when somebody needs it.
+    full: Option<Vec<Body>>,
+}
+
+/// Fragments to send, with their numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repetition {
+    /// Of how many fragments they are.
+    pub fragments: u16,
+    /// Number and body of each.
+    pub bodies: Vec<(u16, Body)>,
+}
+
+impl Issued {
+    /// An allocation just issued, `difference` being its fragments and `base` what they are the difference to.
+    #[must_use]
+    pub fn new(version: Version, base: Version, difference: Vec<Body>) -> Issued {
+        Issued {
+            version,
+            base,
+            difference,
+            full: None,
+        }
+    }
+
+    /// What the sender of a type 2, which has `installed`, lacks; `full` makes the fragments of the full table. `None` if it
+    /// lacks nothing.
+    pub fn lacking(
+        &mut self,
+        installed: Version,
+        response: &Response,
+        full: impl FnOnce() -> Vec<Body>,
+    ) -> Option<Repetition> {
+        if installed >= self.version {
+            return None;
+        }
+        let listed = response.heard == self.version && !response.missing.is_empty();
+        let wants_difference = installed == self.base && !response.wants_table;
+        let fragments = if wants_difference {
+            &self.difference
+        } else {
+            // While a full table comes in, the flag stays until all is here, and the list says what is not.
+            self.full.get_or_insert_with(full)
+        };
+        let lacks = |number: u16| {
+            !listed
+                || response
+                    .missing
+                    .iter()
+                    .any(|range| (range.first..=range.last).contains(&number))
+        };
+        Some(Repetition {
+            fragments: u16::try_from(fragments.len()).unwrap_or(u16::MAX),
+            bodies: (0..=u16::MAX)
+                .zip(fragments)
+                .filter(|(number, _)| lacks(*number))
+                .map(|(number, body)| (number, body.clone()))
+                .collect(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
