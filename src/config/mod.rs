@@ -3,6 +3,7 @@
 //! Reading goes on after a mistake, so that one run names them all: first every table by itself, then what the tables
 //! say of each other, and of the machine.
 
+mod announcement;
 mod device;
 mod machine;
 mod mistake;
@@ -10,6 +11,7 @@ mod port;
 mod process;
 mod route;
 mod section;
+mod track;
 mod value;
 mod virtual_router;
 
@@ -24,6 +26,7 @@ use serde::Serialize;
 use thiserror::Error;
 use toml::de::DeTable;
 
+pub use announcement::AnnouncementConfig;
 pub use device::{Device, ParseDeviceError};
 pub use machine::Machine;
 pub use mistake::{Located, Mistake, Problem};
@@ -33,8 +36,9 @@ pub use process::{
     WorkersConfig,
 };
 pub use route::{RouteConfig, RouteTarget};
+pub use track::{TrackConfig, TrackTarget};
 pub use value::duration_text;
-pub use virtual_router::{SourceMac, TrackConfig, VirtualRouterConfig};
+pub use virtual_router::VirtualRouterConfig;
 
 use port::Ports;
 use section::{Mistakes, Section};

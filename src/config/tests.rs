@@ -54,7 +54,7 @@ vrid = 7
 port = "lan"
 virtual-addresses = ["192.0.2.1"]
 advertisement-interval = "10ms"
-track = [{ port = "wan", weight = -50 }]
+track = [{ port = "wan", weight = -50 }, { address = "198.51.100.1" }]
 "#;
 
 fn problems(text: &str) -> Vec<Problem> {
@@ -175,6 +175,10 @@ const WRONG: &[Wrong] = &[
     Wrong("vrid = 7", "vrid = 7\npassword = \"secret\"", "\"secret\"", "version 3 has no password", "version = 2"),
     Wrong("port = \"wan\", weight = -50", "port = \"wam\"", "\"wam\"", "no port is called \"wam\"", "did you mean \"wan\"?"),
     Wrong("port = \"wan\", weight = -50", "port = \"wan\", weight = 0", "0 }", "weight of 0", "leave `weight` out"),
+    Wrong("port = \"wan\", weight = -50", "port = \"wan\", fall = 2", "2 }, {", "a port's link is not asked", "remove this"),
+    Wrong("port = \"wan\", weight = -50", "weight = 5", "{ weight = 5", "watches nothing", "either `port"),
+    Wrong("port = \"wan\", weight = -50", "port = \"wan\" }, { port = \"wan\"", "\"wan\" }, { address", "wan is watched twice", "keep one"),
+    Wrong("vrid = 7", "vrid = 7\nnotify = [\"notify.sh\"]", "\"notify.sh\"", "no absolute path", "without a shell"),
     Wrong("[workers]", "[[workers]]", "[[workers]]", "there is only one [workers]", "write `[workers]`"),
     Wrong("[workers]", "[log]\nlevel = \"loud\"\n[workers]", "\"loud\"", "none of \"error\", \"warn\"", "choose one of"),
     Wrong("name = \"wan\"", "name = wan", "wan\n", "not TOML", "strings in quotation marks"),

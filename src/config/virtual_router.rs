@@ -6,12 +6,15 @@ use std::time::Duration;
 
 use serde::Serialize;
 use toml::de::DeValue;
-use vrrpd::{Authentication, Checksum, Peers, Track, Version, Vrid, Weight};
+use vrrpd::{Authentication, Checksum, Peers, Version, Vrid};
 
+use super::announcement::AnnouncementConfig;
 use super::mistake::{Located, Mistake};
 use super::port::{PortConfig, Ports, check_host};
 use super::section::{Mistakes, Section};
+use super::track::{self, TrackConfig};
 use super::value;
+use crate::control::vrrp::SourceMac;
 
 /// One virtual router on one port.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -48,33 +51,19 @@ pub struct VirtualRouterConfig {
     pub checksum: Checksum,
     /// The other routers, where multicast does not reach them.
     pub unicast_peers: Vec<Located<Ipv4Addr>>,
-    /// What this router's advertisements are sent from.
+    /// The least TTL accepted from them: 255 on the same link, less by each router between.
+    pub unicast_ttl_min: u8,
+    /// Which source address the frames of the virtual router bear.
+    #[serde(serialize_with = "serialize_source_mac")]
     pub source_mac: SourceMac,
+    /// A program, and its arguments, that is run on every change of state.
+    pub notify: Vec<String>,
+    /// How a take-over is announced.
+    #[serde(flatten)]
+    pub announcements: AnnouncementConfig,
     /// What the priority depends on.
     #[serde(rename = "track")]
     pub tracks: Vec<TrackConfig>,
-}
-
-/// The MAC address that a master's frames come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum SourceMac {
-    /// The port's own, so that no switch learns the virtual MAC and every router receives what is sent to it.
-    Own,
-    /// The virtual MAC, as RFC 9568 says, for groups without load sharing.
-    Virtual,
-}
-
-/// A port whose link the priority depends on.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct TrackConfig {
-    /// The port.
-    pub port: Located<String>,
-    /// Added to the priority while the link is up if positive, while it is down if negative. Without it the
-    /// virtual router stops while the link is down.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub weight: Option<i16>,
 }
 
 fn serialize_located_duration<S: serde::Serializer>(
@@ -98,6 +87,17 @@ fn serialize_checksum<S: serde::Serializer>(
     let word = CHECKSUMS.iter().find(|(_, known)| known == checksum);
     serializer.serialize_str(word.map_or("auto", |(word, _)| word))
 }
+
+fn serialize_source_mac<S: serde::Serializer>(
+    source: &SourceMac,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let word = SOURCE_MACS.iter().find(|(_, known)| known == source);
+    serializer.serialize_str(word.map_or("own", |(word, _)| word))
+}
+
+const SOURCE_MACS: [(&str, SourceMac); 2] =
+    [("own", SourceMac::Own), ("virtual", SourceMac::Virtual)];
 
 const CHECKSUMS: [(&str, Checksum); 3] = [
     ("auto", Checksum::Auto),
@@ -167,12 +167,20 @@ impl VirtualRouterConfig {
             );
         }
         let unicast_peers = table.list(mistakes, "unicast-peers", address);
+        let unicast_ttl_min = table.with_default(
+            mistakes,
+            "unicast-ttl-min",
+            255,
+            value::integer(1..=255, ""),
+        );
         let source_mac = table.with_default(
             mistakes,
             "source-mac",
             SourceMac::Own,
-            value::choice(&[("own", SourceMac::Own), ("virtual", SourceMac::Virtual)]),
+            value::choice(&SOURCE_MACS),
         );
+        let notify = notify(&mut table, mistakes);
+        let announcements = AnnouncementConfig::read(&mut table, mistakes);
         let tracks = table
             .tables(mistakes, "track", "[[virtual-router.track]]")
             .into_iter()
@@ -192,7 +200,10 @@ impl VirtualRouterConfig {
             password,
             checksum: checksum.map_or(Checksum::Auto, |checksum| checksum.value),
             unicast_peers,
+            unicast_ttl_min: unicast_ttl_min.value,
             source_mac: source_mac.value,
+            notify,
+            announcements,
             tracks,
         })
     }
@@ -211,9 +222,7 @@ impl VirtualRouterConfig {
                 );
             }
         }
-        for track in &self.tracks {
-            ports.find(&track.port, mistakes);
-        }
+        track::check(&self.tracks, ports, mistakes);
         if let Some(port) = port {
             self.check_on_port(port, mistakes);
         }
@@ -286,7 +295,7 @@ impl VirtualRouterConfig {
         }
     }
 
-    /// What the protocol needs to know.
+    /// What the protocol needs to know, but for the tracks.
     pub fn protocol(&self) -> Option<vrrpd::Config> {
         let version = match self.version {
             2 => Version::V2 {
@@ -312,30 +321,11 @@ impl VirtualRouterConfig {
         if !self.unicast_peers.is_empty() {
             config.peers = Peers::Unicast {
                 addresses: addresses(&self.unicast_peers),
-                ttl_min: u8::MAX,
+                ttl_min: self.unicast_ttl_min,
             };
         }
-        config.tracks = self
-            .tracks
-            .iter()
-            .map(|track| Track {
-                name: track.port.value.clone(),
-                weight: track.weight.map_or(Weight::Essential, Weight::Priority),
-            })
-            .collect();
+        config.announcements = self.announcements.protocol();
         Some(config)
-    }
-}
-
-impl TrackConfig {
-    fn read(mut table: Section<'_, '_>, mistakes: &mut Mistakes) -> Option<Self> {
-        let port = table.required(mistakes, "port", "\"wan\"", value::text);
-        let weight = table.optional(mistakes, "weight", weight);
-        table.close(mistakes);
-        Some(Self {
-            port: port?,
-            weight: weight.map(|weight| weight.value),
-        })
     }
 }
 
@@ -363,14 +353,19 @@ fn address(value: &DeValue<'_>) -> Result<Ipv4Addr, Mistake> {
     value::parsed("an IPv4 address", "192.0.2.1")(value)
 }
 
-fn weight(value: &DeValue<'_>) -> Result<i16, Mistake> {
-    match value::integer(-254..=254, "")(value)? {
-        0 => Err(Mistake::new(
-            "a weight of 0 changes nothing",
-            "choose what to add to the priority (above 0: while the link is up; below: while it is down), or leave `weight` out",
-        )),
-        weight => Ok(weight),
+/// A program by its whole path, since it is run without a shell, and what it is given.
+fn notify(table: &mut Section<'_, '_>, mistakes: &mut Mistakes) -> Vec<String> {
+    let words = table.list(mistakes, "notify", value::text);
+    if let Some(program) = words.first().filter(|word| !word.starts_with('/')) {
+        mistakes.note(
+            &program.span,
+            Mistake::new(
+                format!("\"{}\" is no absolute path", program.escape_debug()),
+                "write the program's whole path; it is run without a shell",
+            ),
+        );
     }
+    words.into_iter().map(|word| word.value).collect()
 }
 
 fn password(value: &DeValue<'_>) -> Result<String, Mistake> {

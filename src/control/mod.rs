@@ -2,5 +2,7 @@
 //! Console and socket threads only bring it requests.
 
 pub mod host;
+pub mod plan;
+pub mod reload;
 pub mod routes;
 pub mod vrrp;
