@@ -128,7 +128,6 @@ fn questions() -> Vec<(&'static str, Change)> {
     vec![
         ("a datagram to a port where nobody listens", |_| {}),
         ("a time to live of 1", |frame| frame.ttl = 1),
-        ("a time to live of 0", |frame| frame.ttl = 0),
         ("a time to live of 1, to the router itself", |frame| {
             (frame.ttl, frame.to) = (1, Routed::RIGHT)
         }),

@@ -4,7 +4,7 @@ use lab::answers::{Answer, ask, ask_about_mtu};
 use lab::link::ETHERNET_MTU;
 use lab::topology::Routed;
 
-use super::route;
+use super::Router;
 
 type Ask = fn(&Routed) -> lab::Result<Vec<Answer>>;
 
@@ -15,8 +15,10 @@ fn both(right_mtu: u32, ask: Ask) -> [Vec<Answer>; 2] {
     let kernel = ask(&net).expect("answers");
     drop(net);
     let net = Routed::with_right_mtu(right_mtu).expect("a network");
-    let _router = route(&net);
-    [kernel, ask(&net).expect("answers")]
+    let router = Router::start(&net);
+    let ours = ask(&net).expect("answers");
+    router.finish();
+    [kernel, ours]
 }
 
 fn assert_same([kernel, ours]: [Vec<Answer>; 2]) {

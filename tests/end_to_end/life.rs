@@ -8,34 +8,34 @@ use lab::probe;
 use lab::topology::Routed;
 use lab::turn;
 
-use super::{DEADLINE, program, route};
+use super::{DEADLINE, Router};
 
 #[test]
 fn sigterm_ends_it_cleanly_and_removes_its_socket() {
     let net = Routed::new().expect("a network");
-    let router = route(&net);
+    let router = Router::start(&net);
     let socket = net.r.run_file("manifold/control.sock");
     assert!(socket.exists());
-    let ended = router.stop().expect("an end");
-    assert!(ended.status.success(), "{ended:?}");
+    router.finish();
     assert!(!socket.exists());
 }
 
 #[test]
 fn the_control_socket_is_the_owners_alone() {
     let net = Routed::new().expect("a network");
-    let _router = route(&net);
+    let router = Router::start(&net);
     let mode = std::fs::metadata(net.r.run_file("manifold/control.sock"))
         .expect("a socket")
         .permissions()
         .mode();
     assert_eq!(mode & 0o777, 0o600, "{mode:o}");
+    router.finish();
 }
 
 #[test]
 fn a_reload_of_a_bad_file_changes_nothing() {
     let net = Routed::new().expect("a network");
-    let router = route(&net);
+    let router = Router::start(&net);
     let before = (
         router.ctl("show config").expect("shown"),
         router.ctl("show route").expect("shown"),
@@ -70,7 +70,7 @@ fn a_start_without_the_interface_is_refused_by_its_name() {
     let _turn = turn::take();
     let machine = Namespace::new("bare").expect("a machine");
     let configuration = "[[port]]\nname = \"lan\"\ndevice = \"net_af_packet0,iface=nowhere\"\naddresses = [\"192.0.2.1/24\"]\n";
-    let refused = Manifold::spawn(&machine, program(), configuration, &[])
+    let refused = Manifold::spawn(&machine, Router::program(), configuration, &[])
         .expect("started")
         .end(DEADLINE)
         .expect("an end");

@@ -5,24 +5,18 @@
 )]
 
 mod answers;
+mod fragments;
+mod hostile;
 mod life;
+mod queues;
+mod router;
 mod traffic;
 
-use std::path::Path;
 use std::time::Duration;
 
-use lab::manifold::Manifold;
-use lab::topology::Routed;
+use router::Router;
 
 /// For what takes milliseconds on an idle machine.
 const DEADLINE: Duration = Duration::from_secs(10);
-
-/// The program under test.
-fn program() -> &'static Path {
-    Path::new(env!("CARGO_BIN_EXE_manifold"))
-}
-
-/// Starts it as the router of a network.
-fn route(net: &Routed) -> Manifold<'_> {
-    Manifold::start(&net.r, program(), &net.configuration(), &[]).expect("a router")
-}
+/// A count is closed when nothing arrived for so long.
+const QUIET: Duration = Duration::from_secs(1);
