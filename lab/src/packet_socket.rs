@@ -35,32 +35,38 @@ impl PacketSocket {
     /// When there is no such interface.
     pub fn open(end: End<'_>) -> Result<Self> {
         let End { machine, interface } = end;
-        machine.enter(|| {
-            let doing = || format!("open a packet socket on {interface} of {}", machine.name());
-            let address = getifaddrs()
-                .doing(doing)?
-                .filter(|of| of.interface_name == interface)
-                .find_map(|of| {
-                    of.address
-                        .as_ref()
-                        .and_then(|address| address.as_link_addr().copied())
-                })
-                .ok_or(Errno::ENODEV)
-                .doing(doing)?;
-            let socket = socket(
-                AddressFamily::Packet,
-                SockType::Raw,
-                SockFlag::SOCK_CLOEXEC,
-                SockProtocol::EthAll,
-            )
+        machine.enter(|| Self::open_here(interface))
+    }
+
+    /// Opens one on an interface of the machine that this thread is in.
+    ///
+    /// # Errors
+    /// When there is no such interface.
+    pub fn open_here(interface: &str) -> Result<Self> {
+        let doing = || format!("open a packet socket on {interface}");
+        let address = getifaddrs()
+            .doing(doing)?
+            .filter(|of| of.interface_name == interface)
+            .find_map(|of| {
+                of.address
+                    .as_ref()
+                    .and_then(|address| address.as_link_addr().copied())
+            })
+            .ok_or(Errno::ENODEV)
             .doing(doing)?;
-            setsockopt(&socket, sockopt::RcvBufForce, &RECEIVE_BUFFER).doing(doing)?;
-            bind(socket.as_raw_fd(), &address).doing(doing)?;
-            let opened = Self { socket };
-            // Until it was bound it collected from every interface.
-            while opened.receive(Duration::ZERO)?.is_some() {}
-            Ok(opened)
-        })
+        let socket = socket(
+            AddressFamily::Packet,
+            SockType::Raw,
+            SockFlag::SOCK_CLOEXEC,
+            SockProtocol::EthAll,
+        )
+        .doing(doing)?;
+        setsockopt(&socket, sockopt::RcvBufForce, &RECEIVE_BUFFER).doing(doing)?;
+        bind(socket.as_raw_fd(), &address).doing(doing)?;
+        let opened = Self { socket };
+        // Until it was bound it collected from every interface.
+        while opened.receive(Duration::ZERO)?.is_some() {}
+        Ok(opened)
     }
 
     /// Sends a frame as it is, from the destination MAC to the last octet before the check sequence.
@@ -84,9 +90,12 @@ impl PacketSocket {
             let left = PollTimeout::try_from(end.saturating_duration_since(Instant::now()))
                 .unwrap_or(PollTimeout::MAX);
             let mut polled = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
-            if poll(&mut polled, left).doing(|| "wait for a frame".into())? == 0 {
-                return Ok(None);
-            }
+            match poll(&mut polled, left) {
+                Ok(0) => return Ok(None),
+                // A signal is no frame, and no fault of the socket.
+                Err(Errno::EINTR) => continue,
+                polled => polled.doing(|| "wait for a frame".into())?,
+            };
             let (octets, from) = recvfrom::<LinkAddr>(self.socket.as_raw_fd(), &mut frame)
                 .doing(|| "receive a frame".into())?;
             if from.is_some_and(|from| from.pkttype() != OUTGOING) {

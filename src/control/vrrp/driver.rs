@@ -14,7 +14,7 @@ use super::config::{GroupConfig, SourceMac, Watch};
 use super::frame;
 use super::hooks::HookCall;
 use super::tracking::{Ping, Tracker, Verdict};
-use crate::control::host::{Port, PortIndex, Virtual};
+use crate::control::host::{Originated, Port, PortIndex, Virtual};
 
 /// The most outputs that wait for the control loop: more than all 255 virtual routers of a port can ask for at once, each
 /// sending to 255 unicast peers.
@@ -51,15 +51,8 @@ pub enum Output {
         /// The frame, from its Ethernet header on.
         frame: Vec<u8>,
     },
-    /// Send a VRRP packet to a unicast peer, with a TTL of 255, by whatever route leads there.
-    Unicast {
-        /// The IPv4 source address.
-        source: Ipv4Addr,
-        /// The IPv4 destination address.
-        destination: Ipv4Addr,
-        /// What stands behind the IPv4 header.
-        payload: Vec<u8>,
-    },
+    /// Send a packet to a unicast peer, by whatever route leads there; the host does.
+    Send(Originated),
     /// Tell everyone on the port's network that `address` is at the virtual MAC: a gratuitous ARP, which the host sends.
     Announce {
         /// Whose address.
@@ -484,11 +477,8 @@ impl Group {
             return;
         };
         if !destination.is_multicast() {
-            outbox.push(Output::Unicast {
-                source,
-                destination,
-                payload: transmit.payload.clone(),
-            });
+            let packet = frame::unicast(source, destination, transmit.payload.clone());
+            outbox.push(Output::Send(packet));
             return;
         }
         let mac = match self.config.source_mac {

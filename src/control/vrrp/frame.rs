@@ -8,6 +8,8 @@ use dataplane::wire::ipv4::{Ipv4Error, Packet, Protocol};
 use vrrpd::Received;
 use vrrpd::wire::TTL;
 
+use crate::control::host::Originated;
+
 /// Internetwork control (CS6), in which routers speak to each other (RFC 4594 section 3.2).
 const TRAFFIC_CLASS: u8 = 0xc0;
 
@@ -66,6 +68,18 @@ pub(super) fn multicast(
     }
     .emit(&mut frame);
     Ok(frame)
+}
+
+/// The packet that brings `payload` to a unicast peer.
+pub(super) fn unicast(source: Ipv4Addr, destination: Ipv4Addr, payload: Vec<u8>) -> Originated {
+    Originated {
+        traffic_class: TRAFFIC_CLASS,
+        ttl: TTL,
+        protocol: Protocol::VRRP,
+        source: Some(source),
+        destination,
+        payload,
+    }
 }
 
 #[cfg(test)]

@@ -14,7 +14,6 @@ use super::driver::Vrrp;
 
 /// The answer to `show vrrp`.
 #[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct ShowVrrp {
     /// By port and VRID.
     pub virtual_routers: Vec<ShowGroup>,
@@ -24,7 +23,6 @@ pub struct ShowVrrp {
 
 /// One virtual router. Times are in milliseconds.
 #[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct ShowGroup {
     /// The port's name.
     pub port: String,
@@ -82,7 +80,6 @@ pub struct ShowGroup {
 
 /// Something that is watched.
 #[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct ShowTrack {
     /// What.
     pub name: String,
@@ -94,7 +91,6 @@ pub struct ShowTrack {
 
 /// A change of state.
 #[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct ShowTransition {
     /// How long ago.
     pub ago_ms: f64,

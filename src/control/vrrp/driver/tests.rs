@@ -370,8 +370,9 @@ fn unicast_peers_get_packets_and_nobody_else_gets_frames() {
     assert_eq!(frames(&outputs), Vec::<Vec<u8>>::new());
     assert!(outputs.iter().any(|output| matches!(
         output,
-        Output::Unicast { destination, source, .. }
-            if *destination == peer && *source == Ipv4Addr::new(192, 0, 2, 1)
+        Output::Send(packet) if packet.destination == peer
+            && packet.source == Some(Ipv4Addr::new(192, 0, 2, 1))
+            && packet.ttl == 255
     )));
 }
 
@@ -414,8 +415,8 @@ lan   7     master  101       192.0.2.1  100 ms    192.0.2.100  no master heard 
 ";
     assert_eq!(shown.to_string(), expected);
     let json = serde_json::to_value(&shown).unwrap();
-    let group = &json["virtual-routers"][0];
-    assert_eq!(group["virtual-mac"], "00:00:5e:00:01:07");
+    let group = &json["virtual_routers"][0];
+    assert_eq!(group["virtual_mac"], "00:00:5e:00:01:07");
     assert_eq!(group["counters"]["master-transitions"], 1);
     assert_eq!(group["checksum"], "with-pseudo-header");
     assert_eq!(group["transitions"][1]["cause"], "master-silent");

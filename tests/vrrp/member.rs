@@ -1,0 +1,184 @@
+//! Our router as a process of its own.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use lab::namespace::Namespace;
+use lab::poll;
+use lab::process::Process;
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use crate::network::{INTERFACE, Lan, PREFIX_LEN, Settings, VIRTUAL, VRID, address_of};
+
+/// How long anything that is no timer of the protocol may take.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+const SHOW: &str = "vrrp.json";
+
+/// A running router.
+pub(crate) struct Member<'a> {
+    machine: &'a Namespace,
+    process: Process,
+}
+
+/// A line of its log that tells of a change of state.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Change {
+    /// Seconds since 1970.
+    pub(crate) at: f64,
+    pub(crate) vrid: u8,
+    pub(crate) to: String,
+}
+
+impl<'a> Member<'a> {
+    pub(crate) fn start(lan: &'a Lan, index: usize, settings: &Settings) -> Member<'a> {
+        let machine = lan.router(index);
+        let show = format!("/run/{SHOW}");
+        let mut words: Vec<String> = vec![program().display().to_string()];
+        for (option, value) in [
+            ("interface", INTERFACE.to_owned()),
+            ("address", format!("{}/{PREFIX_LEN}", address_of(index))),
+            ("virtual-address", VIRTUAL.to_string()),
+            (
+                "vrid",
+                if settings.groups > 1 { 1 } else { VRID }.to_string(),
+            ),
+            ("groups", settings.groups.to_string()),
+            ("version", settings.version.to_string()),
+            ("priority", settings.priority.to_string()),
+            ("interval-ms", settings.interval_ms.to_string()),
+            ("show", show),
+        ] {
+            words.extend([format!("--{option}"), value]);
+        }
+        if !settings.preempt {
+            words.push("--no-preempt".into());
+        }
+        let mut process = machine.spawn(&words).expect("our router");
+        process.wait_for("started", PATIENCE).expect("a start");
+        Member { machine, process }
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.process.signal(signal).expect("a running router");
+    }
+
+    /// Ends it as a crash would.
+    pub(crate) fn kill(self) {
+        self.signal(Signal::SIGKILL);
+        self.process.finish(PATIENCE).expect("an end");
+    }
+
+    /// Ends it as an operator would.
+    pub(crate) fn stop(self) {
+        self.signal(Signal::SIGTERM);
+        self.process.succeed(PATIENCE).expect("a good end");
+    }
+
+    /// What `show vrrp --json` shows.
+    pub(crate) fn show(&self) -> Value {
+        let file = self.machine.run_file(SHOW);
+        // What an earlier question was answered with.
+        let _ = fs::remove_file(&file);
+        self.signal(Signal::SIGUSR1);
+        let text = poll::until("what the router shows", PATIENCE, || {
+            Ok(fs::read_to_string(&file).ok())
+        });
+        serde_json::from_str(&text.expect("an answer")).expect("JSON")
+    }
+
+    pub(crate) fn states(&self) -> Vec<String> {
+        let shown = self.show();
+        let groups = shown["virtual_routers"].as_array().expect("groups");
+        let state = |group: &Value| group["state"].as_str().expect("a state").to_owned();
+        groups.iter().map(state).collect()
+    }
+
+    pub(crate) fn is_master(&self) -> bool {
+        self.states().iter().all(|state| state == "master")
+    }
+
+    /// Every counter of refusals that is not zero, and what reached no virtual router.
+    pub(crate) fn refusals(&self) -> Vec<(String, u64)> {
+        const EVENTS: [&str; 6] = [
+            "master-transitions",
+            "advertisement-rcvd",
+            "advertisement-sent",
+            "priority-zero-pkts-rcvd",
+            "priority-zero-pkts-sent",
+            "stalls",
+        ];
+        let shown = self.show();
+        let groups = shown["virtual_routers"].as_array().expect("groups");
+        let counters = groups.iter().map(|group| &group["counters"]);
+        counters
+            .chain([&shown["strays"]])
+            .flat_map(|counters| counters.as_object().expect("counters"))
+            .filter(|(name, _)| !EVENTS.contains(&name.as_str()))
+            .map(|(name, count)| (name.clone(), count.as_u64().expect("a count")))
+            .filter(|(_, count)| *count > 0)
+            .collect()
+    }
+
+    /// The sum of a counter over all groups.
+    pub(crate) fn counter(&self, name: &str) -> u64 {
+        let shown = self.show();
+        let groups = shown["virtual_routers"].as_array().expect("groups");
+        let count = |group: &Value| group["counters"][name].as_u64().expect("a counter");
+        groups.iter().map(count).sum()
+    }
+
+    /// Every change of state that it has logged.
+    pub(crate) fn changes(&self) -> Vec<Change> {
+        self.process.stdout().lines().filter_map(change).collect()
+    }
+
+    /// Seconds of CPU time that it has used, and for how many it runs.
+    pub(crate) fn cpu_seconds(&self) -> f64 {
+        const TICKS_PER_SECOND: f64 = 100.0;
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id()));
+        let stat = stat.expect("a running router");
+        // Behind the name, which stands in parentheses, user and system time are the 12th and 13th field.
+        let fields = stat.rsplit_once(')').expect("a name").1;
+        let ticks = fields.split_whitespace().skip(11).take(2);
+        let ticks: f64 = ticks
+            .map(|ticks| ticks.parse::<f64>().expect("ticks"))
+            .sum();
+        ticks / TICKS_PER_SECOND
+    }
+
+    /// What it said, for a failing test.
+    pub(crate) fn said(&self) -> String {
+        self.process.stdout()
+    }
+}
+
+fn change(line: &str) -> Option<Change> {
+    let at = line.split_whitespace().next()?.parse().ok()?;
+    let field = |name: &str| {
+        let word = line
+            .split_whitespace()
+            .find_map(|word| word.strip_prefix(name))?;
+        Some(word.trim_matches('"').to_owned())
+    };
+    Some(Change {
+        at,
+        vrid: field("vrid=")?.parse().ok()?,
+        to: field("to=")?,
+    })
+}
+
+/// The example beside this test's own program.
+fn program() -> PathBuf {
+    let own = std::env::current_exe().expect("this program's place");
+    let built = own.parent().and_then(Path::parent).expect("target/PROFILE");
+    let program = built.join("examples/vrrp_member");
+    assert!(
+        program.exists(),
+        "{} is not built: cargo build --example vrrp_member",
+        program.display()
+    );
+    program
+}
