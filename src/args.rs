@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::command::Command;
+use crate::config::DEFAULT_SOCKET;
+
 /// Puts one address in front of several routers and keeps all of them working
 #[derive(Debug, Parser)]
 #[command(name = "manifold", version, max_term_width = 100)]
@@ -22,6 +25,18 @@ pub enum Action {
         /// The configuration file
         #[arg(short, long, value_name = "FILE")]
         config: PathBuf,
+    },
+    /// Give a command to a running router; without one, open its prompt, or read commands from a pipe
+    Ctl {
+        /// The router's control socket
+        #[arg(long, value_name = "PATH", default_value = DEFAULT_SOCKET)]
+        socket: PathBuf,
+        /// Answer with a JSON object
+        #[arg(long, global = true)]
+        json: bool,
+        /// The command.
+        #[command(subcommand)]
+        command: Option<Command>,
     },
     /// Print the completion script of a shell
     Completions {

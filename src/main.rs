@@ -1,23 +1,38 @@
 //! The program: from its arguments to its exit code. What it does lives in the library.
 
 use std::error::Error;
+use std::fs::File;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use manifold::args::{Action, Arguments};
+use manifold::command::Line;
 use manifold::config::{Config, Machine};
+use manifold::console::{self, ConsoleError, Place};
+use manifold::ctl::Client;
+use manifold::man;
+use manifold::request::{AskError, Form};
+
+/// The exit code for wrong arguments, which clap has, too, and for a router that cannot be reached.
+const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    let done = match Arguments::parse().action {
+    let matches = Arguments::command().get_matches();
+    let action = match Arguments::from_arg_matches(&matches) {
+        Ok(Arguments { action }) => action,
+        Err(error) => error.exit(),
+    };
+    let done = match action {
         Action::Check { config } => check(&config),
+        Action::Ctl { socket, json, .. } => return ctl(&socket, Form::json(json), &matches),
         Action::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "manifold", &mut script);
             io::stdout().write_all(&script).map_err(Into::into)
         }
-        Action::Man { directory } => man(directory.as_deref()),
+        Action::Man { directory } => manual(directory),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -46,11 +61,47 @@ fn check(file: &Path) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn man(directory: Option<&Path>) -> Result<(), Box<dyn Error>> {
-    let definition = Arguments::command();
+/// One command to a running router, or many.
+fn ctl(socket: &Path, form: Form, matches: &ArgMatches) -> ExitCode {
+    let router = Client::new(socket);
+    let words: Vec<_> = matches
+        .subcommand_matches("ctl")
+        .map(Line::words)
+        .into_iter()
+        .flatten()
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    let done = if words.is_empty() {
+        console::run(&router, Place::Elsewhere, form)
+    } else {
+        console::one(&router, &words.join(" "), form)
+    };
+    let error = match done {
+        Ok(()) => return ExitCode::SUCCESS,
+        // Whoever reads has enough, as in `manifold ctl … | head`.
+        Err(ConsoleError::Input(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => error,
+    };
+    eprintln!("{error}");
+    match error {
+        ConsoleError::Command(AskError::Wrong(_) | AskError::Unreachable(_))
+        | ConsoleError::Line {
+            error: AskError::Wrong(_) | AskError::Unreachable(_),
+            ..
+        } => ExitCode::from(USAGE),
+        _ => ExitCode::FAILURE,
+    }
+}
+
+fn manual(directory: Option<PathBuf>) -> Result<(), Box<dyn Error>> {
     match directory {
-        Some(directory) => clap_mangen::generate_to(definition, directory)?,
-        None => clap_mangen::Man::new(definition).render(&mut io::stdout())?,
+        None => man::write(&mut io::stdout())?,
+        Some(directory) => {
+            clap_mangen::generate_to(Arguments::command(), &directory)?;
+            man::write(&mut File::create(directory.join("manifold.1"))?)?;
+        }
     }
     Ok(())
 }

@@ -2,17 +2,17 @@
 //! What the commands do lives in `control/`.
 
 mod complete;
+mod port;
 
-use std::convert::Infallible;
 use std::ffi::OsString;
 use std::fmt;
 use std::net::Ipv4Addr;
-use std::str::FromStr;
 
 use clap::error::ErrorKind;
 use clap::{ArgMatches, CommandFactory, Parser, Subcommand, ValueEnum};
 
 pub use complete::{Candidate, Completion};
+pub use port::{PortChoice, UnknownPort};
 
 /// A line as it is typed at the prompt or sent over the control socket.
 #[derive(Clone, Debug, PartialEq, Eq, Parser)]
@@ -67,7 +67,7 @@ pub enum Show {
     Fwd(Fwd),
     /// Workers: processor, queues, how busy
     Lcores,
-    /// Every counter that is not zero: discards by reason, punts, what the router did as a host
+    /// Every counter that is not zero; as JSON, all of them
     Counters,
     /// Routes, or the one that an address takes
     Route {
@@ -110,9 +110,8 @@ pub enum Clear {
     /// A port's counters
     #[command(subcommand)]
     Port(ClearPort),
-    /// What the workers and the host counted
-    #[command(subcommand)]
-    Fwd(Fwd),
+    /// What the router itself counted; the drivers' counters stay
+    Counters,
 }
 
 /// What of a port can be counted from zero again.
@@ -161,26 +160,6 @@ pub enum Mode {
 pub enum AllPorts {
     /// All ports
     All,
-}
-
-/// Which ports are meant.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PortChoice {
-    /// Every port.
-    All,
-    /// The one with this name or number.
-    One(String),
-}
-
-impl FromStr for PortChoice {
-    type Err = Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Infallible> {
-        Ok(match text {
-            "all" => Self::All,
-            name => Self::One(name.to_owned()),
-        })
-    }
 }
 
 /// Why a line is no command.
