@@ -111,6 +111,7 @@ impl Namespace {
                 &self.pid().to_string(),
                 "--net",
                 "--mount",
+                "--root",
                 "--",
             ])
             .arg(program);

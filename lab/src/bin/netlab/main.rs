@@ -122,7 +122,7 @@ fn keep(demo: &Demo) -> lab::Result<()> {
     eprintln!("\nThe network stays up. Inside its machines:");
     for machine in [&net.a, &net.r, &net.b] {
         eprintln!(
-            "  {}:  nsenter --target {} --net --mount -- bash",
+            "  {}:  nsenter --target {} --net --mount --root -- bash",
             machine.name(),
             machine.pid()
         );
