@@ -19,7 +19,6 @@ use dataplane::wire::ethernet::{EtherType, Frame};
 use dataplane::wire::ipv4::{Packet, Protocol};
 use lab::packet_socket::PacketSocket;
 use manifold::control::host::{self, HostConfig, HostStack, Port, PortIndex, Route, Routes};
-use manifold::control::vrrp::show::ShowVrrp;
 use manifold::control::vrrp::{
     Charge, GroupConfig, HookRunner, Output, Ping, SourceMac, Vrrp, hooks,
 };
@@ -297,7 +296,7 @@ impl Member {
 
     /// Writes what is shown, all at once.
     fn show(&self, file: &Path) -> Result<(), Box<dyn Error>> {
-        let shown = serde_json::to_string(&ShowVrrp::of(&self.vrrp, self.now()))?;
+        let shown = serde_json::to_string(&manifold::control::vrrp::show(&self.vrrp, self.now()))?;
         let beside = file.with_extension("new");
         fs::write(&beside, shown)?;
         Ok(fs::rename(&beside, file)?)

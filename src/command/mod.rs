@@ -76,6 +76,8 @@ pub enum Show {
     },
     /// Neighbours, and how well they are known
     Neighbours,
+    /// Virtual routers: who is master, and why
+    Vrrp,
     /// Packets that the workers hold back
     Backlog,
     /// Packet buffers, used and free

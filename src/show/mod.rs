@@ -18,6 +18,7 @@ mod port_stats;
 mod port_xstats;
 mod route;
 mod table;
+mod vrrp;
 
 #[cfg(test)]
 mod tests;
@@ -36,6 +37,7 @@ pub use port_info::{LinkInfo, PortDetails, PortInfo, Queues};
 pub use port_stats::{PortCounters, PortStats, RateMeter, Rates};
 pub use port_xstats::{ExtendedCounters, PortXstats};
 pub use route::{Leads, Origin, Route, RouteEntry};
+pub use vrrp::{VirtualRouter, VirtualRouterTrack, VirtualRouterTransition, Vrrp};
 
 /// The most rows of a list that one answer shows, so that an answer keeps the control thread only for a moment.
 pub const ROWS_MAX: usize = 4096;
@@ -54,6 +56,7 @@ pub enum Answer {
     Counters(Counters),
     Route(Route),
     Neighbours(Neighbours),
+    Vrrp(Vrrp),
     Backlog(Backlog),
     Mempool(Mempool),
     Config(ConfigInForce),
@@ -73,6 +76,7 @@ impl Answer {
             Self::Counters(shown) => shown.table(),
             Self::Route(shown) => shown.table(),
             Self::Neighbours(shown) => shown.table(),
+            Self::Vrrp(shown) => shown.table(),
             Self::Backlog(shown) => shown.table(),
             Self::Mempool(shown) => shown.table(),
             Self::Config(shown) => shown.table(),

@@ -129,8 +129,9 @@ fn load() -> Vec<Process> {
     let cores = std::thread::available_parallelism().expect("cores").get();
     (0..cores)
         .map(|_| {
-            let mut busy = command("sh");
-            busy.args(["-c", "while :; do :; done"]);
+            // In a session of its own, as another service would be, and so scheduled beside the routers, not with them.
+            let mut busy = command("setsid");
+            busy.args(["sh", "-c", "while :; do :; done"]);
             Process::spawn(busy).expect("a busy program")
         })
         .collect()

@@ -36,7 +36,8 @@ impl<'a> Member<'a> {
     pub(crate) fn start(lan: &'a Lan, index: usize, settings: &Settings) -> Member<'a> {
         let machine = lan.router(index);
         let show = format!("/run/{SHOW}");
-        let mut words: Vec<String> = vec![program().display().to_string()];
+        // In a session of its own, as a service is.
+        let mut words: Vec<String> = vec!["setsid".into(), program().display().to_string()];
         for (option, value) in [
             ("interface", INTERFACE.to_owned()),
             ("address", format!("{}/{PREFIX_LEN}", address_of(index))),

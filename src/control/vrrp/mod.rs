@@ -8,7 +8,7 @@
 //! | `frame.rs` | VRRP packets in and out of Ethernet frames |
 //! | `tracking.rs` | addresses that must answer |
 //! | `hooks.rs` | [`HookRunner`]: commands run on a change of state, beside the control thread |
-//! | `show.rs` | what `show vrrp` prints |
+//! | `show.rs` | fills in what `show vrrp` shows |
 //!
 //! [`Vrrp`] opens no socket and reads no clock. The control loop drives it so:
 //!
@@ -26,10 +26,11 @@ pub mod config;
 pub mod driver;
 mod frame;
 pub mod hooks;
-pub mod show;
+mod show;
 pub mod tracking;
 
 pub use config::{GroupConfig, SourceMac, Tracked, Watch};
 pub use driver::{ApplyError, Charge, GroupKey, Output, Vrrp};
 pub use hooks::{HookCall, HookRunner};
+pub use show::show;
 pub use tracking::{AddressWatch, Ping};

@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::control::vrrp::config::Tracked;
-use crate::control::vrrp::show::ShowVrrp;
+use crate::control::vrrp::show;
 use crate::control::vrrp::tracking::AddressWatch;
+use crate::show::Answer;
 use dataplane::addr::Ipv4Prefix;
 use dataplane::wire::ethernet::Frame;
 use proptest::prelude::*;
@@ -179,7 +180,7 @@ fn a_master_that_is_shut_down_resigns_and_its_backup_takes_over_within_the_skew(
     assert_eq!(states(&high), [State::Initialise]);
     run(&mut [&mut low], millis(1010), millis(1110));
     assert_eq!(states(&low), [State::Master]);
-    let shown = ShowVrrp::of(&low, millis(1110));
+    let shown = show(&low, millis(1110));
     let last = shown.virtual_routers[0].transitions.last().unwrap();
     assert_eq!(last.cause, "master-resigned");
 }
@@ -244,7 +245,7 @@ fn a_tracked_port_that_fails_lowers_the_priority_and_an_essential_one_stops_the_
         run(&mut [&mut vrrp], Time::ZERO, millis(1000));
         assert_eq!(states(&vrrp), [State::Master]);
         vrrp.port_link(millis(1000), WAN, false);
-        let shown = ShowVrrp::of(&vrrp, millis(1000));
+        let shown = show(&vrrp, millis(1000));
         let shown = &shown.virtual_routers[0];
         assert_eq!(
             (shown.state.as_str(), shown.priority),
@@ -281,7 +282,7 @@ fn a_tracked_address_is_asked_and_its_silence_lowers_the_priority() {
                 }
             }
         }
-        let shown = ShowVrrp::of(&vrrp, now);
+        let shown = show(&vrrp, now);
         priorities.push(shown.virtual_routers[0].priority);
     }
     assert_eq!(asked, 8);
@@ -382,7 +383,7 @@ fn a_stall_longer_than_the_down_interval_makes_a_master_listen_first() {
     run(&mut [&mut vrrp], Time::ZERO, millis(1000));
     vrrp.tick(millis(4000));
     assert_eq!(states(&vrrp), [State::Backup]);
-    let shown = ShowVrrp::of(&vrrp, millis(4000));
+    let shown = show(&vrrp, millis(4000));
     let shown = &shown.virtual_routers[0];
     assert_eq!(shown.transitions.last().unwrap().cause, "stalled");
     assert_eq!(shown.counters["stalls"], 1);
@@ -408,23 +409,20 @@ fn a_port_elects_255_groups_and_fails_all_of_them_over() {
 fn what_is_shown_is_one_line_a_group_and_one_object_with_the_names_of_rfc_8347() {
     let mut vrrp = member(1, vec![config(7, 1)]);
     run(&mut [&mut vrrp], Time::ZERO, millis(1000));
-    let shown = ShowVrrp::of(&vrrp, millis(1000));
+    let shown = show(&vrrp, millis(1000));
     let expected = "\
-Port  VRID  State   Priority  Master     Interval  Addresses    Because
-lan   7     master  101       192.0.2.1  100 ms    192.0.2.100  no master heard for 360.546875ms
+port  vrid  state   priority  master     interval  addresses    because
+lan      7  master       101  192.0.2.1  100 ms    192.0.2.100  no master heard for 360.546875ms
 ";
-    assert_eq!(shown.to_string(), expected);
-    let json = serde_json::to_value(&shown).unwrap();
+    let answer = Answer::Vrrp(shown);
+    assert_eq!(answer.text(), expected);
+    let json = answer.json().unwrap();
     let group = &json["virtual_routers"][0];
     assert_eq!(group["virtual_mac"], "00:00:5e:00:01:07");
     assert_eq!(group["counters"]["master-transitions"], 1);
     assert_eq!(group["checksum"], "with-pseudo-header");
     assert_eq!(group["transitions"][1]["cause"], "master-silent");
     assert_eq!(json["strays"]["vrid-errors"], 0);
-    assert_eq!(
-        ShowVrrp::of(&Vrrp::new(), Time::ZERO).to_string(),
-        "no virtual routers\n"
-    );
 }
 
 proptest! {
@@ -440,7 +438,7 @@ proptest! {
         frame.append(&mut octets);
         vrrp.on_frame(millis(1), LAN, &frame);
         prop_assert_eq!(states(&vrrp), [State::Backup]);
-        let shown = ShowVrrp::of(&vrrp, millis(1));
+        let shown = show(&vrrp, millis(1));
         let accepted = shown.virtual_routers[0].counters["advertisement-rcvd"];
         prop_assert_eq!(accepted == 1, is_good, "{:?}", frame);
     }
