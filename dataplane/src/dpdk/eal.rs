@@ -138,7 +138,15 @@ impl EalError {
 
 /// The last line of a log that is no mere announcement, without the logging library's prefix.
 pub(super) fn last_complaint(log: &str) -> String {
+    // What the EAL adds when a driver has said why.
+    const ADDED: [&str; 2] = [
+        "Failed to attach device on primary process",
+        "cannot attach the device",
+    ];
     let complaint = |line: &&str| {
+        if ADDED.iter().any(|added| line.contains(added)) {
+            return false;
+        }
         let line = line.to_lowercase();
         [
             "cannot",
@@ -177,7 +185,7 @@ impl Eal {
     /// Starts the EAL with the arguments an EAL command line takes, the program's name left out.
     ///
     /// Processes stand side by side with `--in-memory --file-prefix NAME`; without huge pages, `--no-huge` needs
-    /// `-m MIB` large enough for the mbuf pools.
+    /// `-m MIB` large enough for the mbuf pools. The two go together here, which DPDK itself refuses.
     ///
     /// # Errors
     /// [`EalError`], which names cause and remedy.
@@ -189,8 +197,14 @@ impl Eal {
         if STARTED.swap(true, Ordering::SeqCst) {
             return Err(EalError::Twice);
         }
+        let arguments = without_in_memory(
+            arguments
+                .into_iter()
+                .map(|text| text.as_ref().to_owned())
+                .collect(),
+        );
         let arguments: Vec<CString> = std::iter::once(c_string("manifold"))
-            .chain(arguments.into_iter().map(|text| c_string(text.as_ref())))
+            .chain(arguments.iter().map(|text| c_string(text)))
             .collect();
         // DPDK keeps pointers into the arguments and permutes the array, so both live as long as the process.
         let arguments: &'static mut [CString] = Vec::leak(arguments);
@@ -214,6 +228,20 @@ impl Eal {
             Err(errno) => Err(EalError::new(errno, log.into_string())),
         }
     }
+}
+
+/// DPDK treats `--no-huge` as a kind of its legacy memory and refuses it beside `--in-memory`. What that means for memory
+/// without huge pages is `--no-shconf`: no file that another process could find.
+fn without_in_memory(mut arguments: Vec<String>) -> Vec<String> {
+    if arguments.iter().any(|argument| argument == "--no-huge") {
+        for argument in arguments
+            .iter_mut()
+            .filter(|argument| *argument == "--in-memory")
+        {
+            *argument = "--no-shconf".to_owned();
+        }
+    }
+    arguments
 }
 
 impl Drop for Eal {
@@ -254,6 +282,17 @@ mod tests {
             error("EAL: invalid parameters for --lcores\n"),
             EalError::Arguments { .. }
         ));
+    }
+
+    #[test]
+    fn without_huge_pages_in_memory_means_no_shared_configuration() {
+        let given =
+            |text: &str| without_in_memory(text.split(' ').map(String::from).collect()).join(" ");
+        assert_eq!(given("--in-memory --no-pci"), "--in-memory --no-pci");
+        assert_eq!(
+            given("--in-memory --no-huge -m 64"),
+            "--no-shconf --no-huge -m 64"
+        );
     }
 
     #[test]

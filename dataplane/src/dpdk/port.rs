@@ -58,7 +58,7 @@ pub enum DeviceError {
 
 impl DeviceError {
     fn new(device: &str, errno: Errno, log: &str) -> Self {
-        use nix::libc::{EACCES, EBUSY, EEXIST, ENODEV, ENOENT, EPERM};
+        use nix::libc::{EACCES, EBUSY, EEXIST, ENODEV, ENOENT};
         let device = device.to_owned();
         let cause = last_complaint(log);
         let lower = log.to_lowercase();
@@ -67,7 +67,8 @@ impl DeviceError {
             _ if lower.contains("resource busy") || lower.contains("already in use") => {
                 Self::Busy { device, cause }
             }
-            EACCES | EPERM => Self::Permission { device, cause },
+            // Not EPERM: it is 1, and many drivers return -1 for whatever went wrong.
+            EACCES => Self::Permission { device, cause },
             _ if lower.contains("permission denied")
                 || lower.contains("operation not permitted") =>
             {

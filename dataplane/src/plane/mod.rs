@@ -1,0 +1,450 @@
+//! The control thread's handle on the data plane: [`Dataplane`].
+
+mod config;
+mod routing;
+mod start;
+
+use std::marker::PhantomData;
+use std::mem;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use arc_swap::ArcSwap;
+use thiserror::Error;
+
+pub use config::{Pinning, PortConfig, PortHandle, StartError, StartReport, WorkerConfig};
+pub use routing::{RouteChange, RouteError};
+
+use crate::addr::MacAddr;
+use crate::burst_times::BurstTimeCounts;
+use crate::counters::{Counters, PuntClass};
+use crate::dpdk::{Eal, Link, Mbuf, Mempool, Port, PortError, PortStats, Xstat};
+use crate::grace::Grace;
+use crate::hop::NextHop;
+use crate::road::Punted;
+use crate::shared::{BacklogView, Command, Reply, Shared};
+use crate::tables::{ForwardingMode, Group, Tables};
+use crate::verdict::VerdictTable;
+use crate::worker::Worker;
+use routing::Routing;
+
+/// The data plane, as the control thread holds it: it owns ports, pools and workers, and is the only writer of what
+/// workers read. Not to be shared between threads, as there is one control thread.
+///
+/// Ports and workers are named by their index in the configuration. Changes take effect within a round of the workers
+/// (microseconds, or their idle sleep), and lose no packet. [`Dataplane::maintain`] is to be called now and then.
+#[derive(Debug)]
+pub struct Dataplane {
+    // Dropped in this order: workers end before the ports that they use close, ports before pools, the EAL last.
+    workers: Vec<Running>,
+    ports: Vec<OpenPort>,
+    pool: Mempool,
+    _eal: Eal,
+    tables: Arc<ArcSwap<Tables>>,
+    /// Earlier snapshots that a worker may still hold: kept, so that no worker frees one.
+    retired: Vec<Arc<Tables>>,
+    grace: Grace,
+    routing: Routing,
+    /// The counters when they were last cleared.
+    cleared: Counters,
+    /// The worker whose punt ring is emptied first next time.
+    first_punts: usize,
+    /// Answers about backlogs that have come, by worker.
+    backlogs: Vec<Option<BacklogView>>,
+    _one_thread: PhantomData<*mut ()>,
+}
+
+#[derive(Debug)]
+struct Running {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<Worker>>,
+}
+
+#[derive(Debug)]
+struct OpenPort {
+    handle: PortHandle,
+    port: Port,
+    /// The driver receives everything, as it could not be given a further MAC.
+    receives_everything: bool,
+}
+
+/// A queue is full; the frame was freed, or is given back.
+#[derive(Debug, Error)]
+#[error("the worker's command queue is full")]
+pub struct Full<T>(pub T);
+
+/// What became of the packet buffers when the data plane ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Leak {
+    /// Buffers that had not come back to the pool.
+    pub mbufs: u32,
+}
+
+/// Buffers in use and in all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MempoolUse {
+    /// Buffers that a queue, the backlog, or somebody else has.
+    pub in_use: u32,
+    /// All buffers.
+    pub size: u32,
+}
+
+impl Dataplane {
+    /// The ports, by index.
+    pub fn ports(&self) -> impl ExactSizeIterator<Item = &PortHandle> {
+        self.ports.iter().map(|port| &port.handle)
+    }
+
+    /// One port.
+    #[must_use]
+    pub fn port(&self, port: u16) -> Option<&PortHandle> {
+        self.ports.get(usize::from(port)).map(|port| &port.handle)
+    }
+
+    /// The number of workers.
+    #[must_use]
+    pub fn workers(&self) -> usize {
+        self.workers.len()
+    }
+
+    /// Makes a new snapshot the workers' own.
+    fn publish(&mut self, change: impl FnOnce(&mut Tables)) {
+        let mut next = Tables::clone(&self.tables.load());
+        next.generation += 1;
+        change(&mut next);
+        self.retired.push(self.tables.swap(Arc::new(next)));
+    }
+
+    fn generation(&self) -> u64 {
+        self.tables.load().generation
+    }
+
+    /// What is done with received frames from now on.
+    pub fn set_mode(&mut self, mode: ForwardingMode) {
+        self.publish(|tables| tables.mode = mode);
+    }
+
+    /// What is done with received frames.
+    #[must_use]
+    pub fn mode(&self) -> ForwardingMode {
+        self.tables.load().mode
+    }
+
+    /// Lets the workers receive.
+    pub fn start_forwarding(&mut self) {
+        self.publish(|tables| tables.forwarding = true);
+    }
+
+    /// Lets the workers receive no more; they still send what the control thread gives them. Returns when none is in the
+    /// middle of a burst.
+    pub fn stop_forwarding(&mut self) {
+        self.publish(|tables| tables.forwarding = false);
+        self.grace.wait(self.generation());
+    }
+
+    /// Whether the workers receive.
+    #[must_use]
+    pub fn is_forwarding(&self) -> bool {
+        self.tables.load().forwarding
+    }
+
+    /// Whether the time that each burst takes is recorded, at the cost of reading the clock twice a burst.
+    pub fn set_burst_times(&mut self, on: bool) {
+        self.publish(|tables| tables.burst_times = on);
+    }
+
+    /// The cycles that a worker's bursts took while they were recorded.
+    #[must_use]
+    pub fn burst_times(&self, worker: usize) -> Option<BurstTimeCounts> {
+        self.workers
+            .get(worker)
+            .map(|worker| worker.shared.burst_times.snapshot())
+    }
+
+    /// Adds, replaces or removes a virtual router on a port: frames to its virtual MAC are received and judged by its
+    /// verdict table. Without one they are discarded as not for this router.
+    ///
+    /// # Errors
+    /// The driver can receive frames for the virtual MAC neither by a filter nor by receiving everything.
+    pub fn set_group(
+        &mut self,
+        port: u16,
+        vrid: u8,
+        group: Option<Group>,
+    ) -> Result<(), PortError> {
+        let Some(open) = self.ports.get_mut(usize::from(port)) else {
+            return Ok(());
+        };
+        let before = self
+            .tables
+            .load()
+            .ports
+            .get(usize::from(port))
+            .is_some_and(|port| port.has_group(vrid));
+        if before != group.is_some() && !open.receives_everything {
+            let mac = MacAddr::virtual_v4(vrid);
+            if group.is_none() {
+                // A driver that cannot forget an address costs nothing: the road discards what comes to it.
+                let _ = open.port.remove_mac(mac);
+            } else if open.port.add_mac(mac).is_err() {
+                open.port.receive_everything()?;
+                open.receives_everything = true;
+            }
+        }
+        let group = group.map(Arc::new);
+        self.publish(|tables| {
+            if let Some(table) = tables.ports.get_mut(usize::from(port)) {
+                Arc::make_mut(table).set_group(vrid, group);
+            }
+        });
+        Ok(())
+    }
+
+    /// Replaces the verdict table of a group; false if there is no such group.
+    pub fn set_verdicts(&mut self, port: u16, vrid: u8, verdicts: Arc<VerdictTable>) -> bool {
+        let tables = self.tables.load_full();
+        let Some(group) = tables
+            .ports
+            .get(usize::from(port))
+            .and_then(|port| port.group(vrid.into()))
+        else {
+            return false;
+        };
+        let group = Arc::new(Group {
+            verdicts,
+            match_on: group.match_on,
+        });
+        self.publish(|tables| {
+            if let Some(table) = tables.ports.get_mut(usize::from(port)) {
+                Arc::make_mut(table).set_group(vrid, Some(group));
+            }
+        });
+        true
+    }
+
+    /// Whether every worker has taken up all that was changed so far.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.grace.has_passed(self.generation())
+    }
+
+    /// Waits until every worker has taken up all that was changed so far: microseconds, or the idle sleep.
+    pub fn settle(&self) {
+        self.grace.wait(self.generation());
+    }
+
+    /// Hands at most `max` frames of one class to `take`, from all workers in turn. Returns how many.
+    pub fn poll_punts(
+        &mut self,
+        class: PuntClass,
+        max: usize,
+        take: &mut impl FnMut(Punted),
+    ) -> usize {
+        let workers = self.workers.len().max(1);
+        let mut taken = 0;
+        for offset in 0..workers {
+            let Some(worker) = self.workers.get((self.first_punts + offset) % workers) else {
+                break;
+            };
+            while taken < max
+                && let Some(punted) = worker.shared.punts[class as usize].pop()
+            {
+                taken += 1;
+                take(punted);
+            }
+        }
+        self.first_punts = (self.first_punts + 1) % workers;
+        taken
+    }
+
+    /// A packet buffer with a copy of `octets`; none if the pool is empty or the frame does not fit.
+    #[must_use]
+    pub fn new_frame(&self, octets: &[u8]) -> Option<Mbuf> {
+        let mut mbuf = self.pool.alloc()?;
+        mbuf.append_copy(octets).then_some(mbuf)
+    }
+
+    /// Sends a complete frame out of a port, through a worker's command queue.
+    ///
+    /// # Errors
+    /// Gives the frame back if the queue is full.
+    pub fn transmit(&mut self, port: u16, mbuf: Mbuf) -> Result<(), Full<Mbuf>> {
+        // One worker sends everything of the control thread's, so that it keeps its order.
+        let Some(worker) = self.workers.first() else {
+            return Err(Full(mbuf));
+        };
+        worker
+            .shared
+            .commands
+            .push(Command::Transmit { port, mbuf })
+            .map_err(|command| match command {
+                Command::Transmit { mbuf, .. } => Full(mbuf),
+                // The queue gives back what it was given.
+                Command::InspectBacklog => unreachable!(),
+            })
+    }
+
+    /// What the workers counted since the start, or since [`Dataplane::clear_counters`].
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        let workers = self.counters_since_start().workers;
+        Counters {
+            workers: workers
+                .iter()
+                .zip(&self.cleared.workers)
+                .map(|(now, then)| now.since(then))
+                .collect(),
+        }
+    }
+
+    fn counters_since_start(&self) -> Counters {
+        Counters {
+            workers: self
+                .workers
+                .iter()
+                .map(|worker| worker.shared.counters.snapshot())
+                .collect(),
+        }
+    }
+
+    /// Counts from zero from now on.
+    pub fn clear_counters(&mut self) {
+        self.cleared = self.counters_since_start();
+    }
+
+    /// Octets routed under a condition since the start, by all workers.
+    #[must_use]
+    pub fn condition_octets(&self, condition: u32) -> u64 {
+        self.workers
+            .iter()
+            .map(|worker| worker.shared.conditions.get(condition as usize))
+            .fold(0, u64::wrapping_add)
+    }
+
+    /// One more than the highest index of a condition.
+    #[must_use]
+    pub fn conditions(&self) -> usize {
+        self.workers
+            .first()
+            .map_or(0, |worker| worker.shared.conditions.len())
+    }
+
+    /// Asks a worker what its backlog holds; the answer comes through [`Dataplane::take_backlog`].
+    ///
+    /// # Errors
+    /// The worker's command queue is full, or there is no such worker.
+    pub fn ask_backlog(&mut self, worker: usize) -> Result<(), Full<()>> {
+        let worker = self.workers.get(worker).ok_or(Full(()))?;
+        worker
+            .shared
+            .commands
+            .push(Command::InspectBacklog)
+            .map_err(|_| Full(()))
+    }
+
+    /// The answer to the last [`Dataplane::ask_backlog`], once it has come.
+    pub fn take_backlog(&mut self, worker: usize) -> Option<BacklogView> {
+        let running = self.workers.get(worker)?;
+        while let Some(Reply::Backlog(view)) = running.shared.replies.pop() {
+            if let Some(place) = self.backlogs.get_mut(worker) {
+                *place = Some(view);
+            }
+        }
+        self.backlogs.get_mut(worker)?.take()
+    }
+
+    /// The link of a port, as its driver last heard.
+    ///
+    /// # Errors
+    /// The driver does not say.
+    pub fn link(&self, port: u16) -> Result<Option<Link>, PortError> {
+        self.ports
+            .get(usize::from(port))
+            .map(|port| port.port.link())
+            .transpose()
+    }
+
+    /// The driver's counters of a port, since its start or [`Dataplane::clear_port_stats`].
+    ///
+    /// # Errors
+    /// The driver does not count.
+    pub fn port_stats(&self, port: u16) -> Result<Option<PortStats>, PortError> {
+        self.ports
+            .get(usize::from(port))
+            .map(|port| port.port.stats())
+            .transpose()
+    }
+
+    /// The driver's own named counters of a port.
+    #[must_use]
+    pub fn port_xstats(&self, port: u16) -> Vec<Xstat> {
+        self.ports
+            .get(usize::from(port))
+            .map(|port| port.port.xstats())
+            .unwrap_or_default()
+    }
+
+    /// Sets the driver's counters of a port to zero.
+    pub fn clear_port_stats(&mut self, port: u16) {
+        if let Some(port) = self.ports.get_mut(usize::from(port)) {
+            port.port.clear_stats();
+        }
+    }
+
+    /// How full the pool of packet buffers is.
+    #[must_use]
+    pub fn mempool(&self) -> MempoolUse {
+        MempoolUse {
+            in_use: self.pool.in_use(),
+            size: self.pool.size(),
+        }
+    }
+
+    /// Where packets to `address` go; none if there is no route.
+    #[must_use]
+    pub fn route(&self, address: Ipv4Addr) -> Option<NextHop> {
+        let tables = self.tables.load();
+        match tables.fib.lookup(address.to_bits()) {
+            0 => None,
+            hop => tables.hop(hop).map(|hop| hop.kind),
+        }
+    }
+
+    /// Takes back what no worker can be reading any more. To be called now and then.
+    pub fn maintain(&mut self) {
+        self.retired.retain(|tables| Arc::strong_count(tables) > 1);
+        self.reclaim();
+    }
+
+    /// Ends workers, ports and DPDK, and says whether all packet buffers came back.
+    #[must_use]
+    pub fn shutdown(mut self) -> Leak {
+        self.end_workers();
+        self.ports.clear();
+        Leak {
+            mbufs: self.pool.in_use(),
+        }
+    }
+
+    fn end_workers(&mut self) {
+        for worker in &self.workers {
+            worker.shared.stop();
+        }
+        let ended: Vec<Worker> = self
+            .workers
+            .iter_mut()
+            .filter_map(|worker| worker.thread.take()?.join().ok())
+            .collect();
+        drop(ended);
+        for worker in mem::take(&mut self.workers) {
+            worker.shared.drain();
+        }
+    }
+}
+
+impl Drop for Dataplane {
+    fn drop(&mut self) {
+        self.end_workers();
+    }
+}

@@ -1,0 +1,363 @@
+//! How the data plane comes up: ports, pool, queues dealt to workers, threads.
+
+use std::sync::{Arc, mpsc};
+use std::thread;
+
+use arc_swap::ArcSwap;
+
+use super::config::{PortConfig, PortHandle, StartError, StartReport, WorkerConfig};
+use super::routing::Routing;
+use super::{Dataplane, OpenPort, Running};
+use crate::addr::MacAddr;
+use crate::backlog::Backlog;
+use crate::counters::Counters;
+use crate::dpdk::{
+    BURST_MAX, Device, Eal, Mempool, Port, PortInfo, QueueDemand, RegisterError, Rss, TxQueue,
+};
+use crate::grace::Grace;
+use crate::road::{Doors, Egress, HeldLimit, Ingress};
+use crate::shared::{RingSizes, Shared};
+use crate::tables::{ForwardingMode, PortTable, Tables};
+use crate::worker::Worker;
+
+/// Rings between a worker and the control thread, in frames. VRRP's holds advertisements of 255 groups several times over.
+const RINGS: RingSizes = RingSizes {
+    vrrp: 2048,
+    arp: 1024,
+    rest: 1024,
+    commands: 2048,
+};
+
+/// Ethernet header, two VLAN tags, frame check sequence.
+const FRAME_OVERHEAD_OCTETS: u16 = 14 + 8 + 4;
+
+/// Buffers that each thread may keep at hand.
+const CACHE_MBUFS: u16 = 512;
+
+impl Dataplane {
+    /// Opens the ports and starts the workers, which forward nothing until [`Dataplane::start_forwarding`].
+    ///
+    /// # Errors
+    /// [`StartError`], which names the port and the remedy; whatever was opened is closed again.
+    pub fn start(
+        eal: Eal,
+        ports: Vec<PortConfig>,
+        config: &WorkerConfig,
+    ) -> Result<(Self, StartReport), StartError> {
+        if ports.is_empty() || config.count == 0 {
+            return Err(StartError::Nothing);
+        }
+        check_processors(config)?;
+        let mut report = StartReport::default();
+        let probed = probe(&eal, ports)?;
+        let pool = make_pool(&eal, &probed, config)?;
+        let mut opened = Vec::new();
+        for (index, (config_of_port, port)) in probed.into_iter().enumerate() {
+            let name = config_of_port.name.clone();
+            let open = open(
+                index as u16,
+                config_of_port,
+                port,
+                &pool,
+                config.count,
+                &mut report,
+            )
+            .map_err(|error| StartError::Port { name, error })?;
+            opened.push(open);
+        }
+        let queues = opened.iter().map(|port| port.ingress.len()).sum::<usize>();
+        if queues < usize::from(config.count) {
+            return Err(StartError::IdleWorkers {
+                workers: config.count,
+                queues: queues as u16,
+            });
+        }
+        launch(eal, pool, opened, config).map(|plane| (plane, report))
+    }
+}
+
+fn check_processors(config: &WorkerConfig) -> Result<(), StartError> {
+    let usable = core_affinity::get_core_ids().unwrap_or_default();
+    for worker in 0..usize::from(config.count) {
+        if let Some(cpu) = config.pinning.cpu(worker)
+            && !usable.contains(&cpu)
+        {
+            return Err(StartError::Cpu {
+                worker,
+                cpu: cpu.id,
+            });
+        }
+    }
+    Ok(())
+}
+
+fn probe(eal: &Eal, ports: Vec<PortConfig>) -> Result<Vec<(PortConfig, Port)>, StartError> {
+    let mut probed: Vec<(Device, PortConfig, Port)> = Vec::new();
+    for config in ports {
+        let name = || config.name.clone();
+        let device = Device::probe(eal, &config.device).map_err(|error| StartError::Device {
+            name: name(),
+            error,
+        })?;
+        if let Some((_, other, _)) = probed.iter().find(|(known, ..)| *known == device) {
+            return Err(StartError::SameDevice(other.name.clone(), config.name));
+        }
+        let port = Port::new(device).map_err(|error| StartError::Port {
+            name: name(),
+            error,
+        })?;
+        probed.push((device, config, port));
+    }
+    Ok(probed
+        .into_iter()
+        .map(|(_, config, port)| (config, port))
+        .collect())
+}
+
+/// A pool whose buffers hold the largest frame of any port, and enough of them that no queue starves another.
+fn make_pool(
+    eal: &Eal,
+    ports: &[(PortConfig, Port)],
+    config: &WorkerConfig,
+) -> Result<Mempool, StartError> {
+    let largest = ports.iter().map(|(port, _)| port.mtu).max().unwrap_or(1500);
+    let data_room = largest.saturating_add(FRAME_OVERHEAD_OCTETS).max(2048);
+    let workers = u32::from(config.count);
+    let queues: u32 = ports
+        .iter()
+        .map(|(port, _)| {
+            let rx =
+                u32::from(port.rx_queues.unwrap_or(config.count)) * u32::from(port.rx_descriptors);
+            rx + workers * u32::from(port.tx_descriptors)
+        })
+        .sum();
+    let rings = (RINGS.vrrp + RINGS.arp + RINGS.rest + RINGS.commands) as u32;
+    let a_worker = config.backlog + rings + 2 * u32::from(CACHE_MBUFS) + 4 * BURST_MAX as u32;
+    let mbufs = config.mbufs.unwrap_or(queues + workers * a_worker + 4096);
+    let socket = ports
+        .first()
+        .and_then(|(_, port)| port.info().ok())
+        .map_or(-1, |info| info.socket);
+    Ok(Mempool::new(
+        eal,
+        "frames",
+        mbufs,
+        CACHE_MBUFS,
+        data_room,
+        socket,
+    )?)
+}
+
+/// A port with its queues before they are dealt to workers.
+struct Opened {
+    port: OpenPort,
+    table: PortTable,
+    ingress: Vec<Ingress>,
+    transmit: Vec<TxQueue>,
+}
+
+fn open(
+    index: u16,
+    config: PortConfig,
+    mut port: Port,
+    pool: &Mempool,
+    workers: u16,
+    report: &mut StartReport,
+) -> Result<Opened, crate::dpdk::PortError> {
+    let info = port.info()?;
+    let name = &config.name;
+    let rx_queues = config
+        .rx_queues
+        .unwrap_or_else(|| workers.min(info.max_rx_queues))
+        .max(1);
+    let demand = QueueDemand {
+        rx_queues,
+        tx_queues: workers,
+        rx_descriptors: config.rx_descriptors,
+        tx_descriptors: config.tx_descriptors,
+        mtu: config.mtu,
+        rss: if rx_queues > 1 { config.rss } else { Rss::None },
+    };
+    let configured = port.configure(&demand, pool)?;
+    if rx_queues > 1 {
+        report
+            .warnings
+            .extend(rss_warning(name, &info, config.rss, configured.rss));
+    }
+    if !configured.mtu_set {
+        report.warnings.push(format!(
+            "port {name}: driver {} takes no MTU of {}; the device's own limit remains",
+            info.driver, config.mtu
+        ));
+    }
+    let mut receives_everything = false;
+    let mac = match (config.mac, port.mac()?) {
+        (None, own) if own.is_station() => own,
+        (wanted, _) => {
+            let mac = wanted.unwrap_or(MacAddr([
+                0x02,
+                0x6d,
+                0x66,
+                0,
+                (index >> 8) as u8,
+                index as u8,
+            ]));
+            if port.set_mac(mac).is_err() {
+                // Virtual devices without an address of their own receive everything anyway.
+                let _ = port.receive_everything();
+                receives_everything = true;
+            }
+            mac
+        }
+    };
+    let (receive, transmit) = port.start()?;
+    if port.receive_all_multicast().is_err() && port.receive_everything().is_err() {
+        report.warnings.push(format!(
+            "port {name}: driver {} cannot be told to receive multicast",
+            info.driver
+        ));
+    }
+    Ok(Opened {
+        table: PortTable::new(mac, config.mtu),
+        ingress: receive
+            .into_iter()
+            .map(|queue| Ingress { port: index, queue })
+            .collect(),
+        transmit,
+        port: OpenPort {
+            handle: PortHandle {
+                index,
+                name: config.name,
+                device: info.device,
+                driver: info.driver,
+                mac,
+                mtu: config.mtu,
+                rx_queues,
+                tx_queues: workers,
+                rss: configured.rss,
+                socket: info.socket,
+            },
+            port,
+            receives_everything,
+        },
+    })
+}
+
+fn rss_warning(name: &str, info: &PortInfo, wanted: Rss, got: Rss) -> Option<String> {
+    if wanted == got {
+        return None;
+    }
+    let driver = &info.driver;
+    Some(match got {
+        Rss::None => format!(
+            "port {name}: driver {driver} spreads packets over its queues in a way of its own, not by IPv4 address"
+        ),
+        _ => format!(
+            "port {name}: driver {driver} spreads packets over its queues by both IPv4 addresses, not by one: \
+             packets of one end system to different destinations may overtake each other"
+        ),
+    })
+}
+
+fn launch(
+    eal: Eal,
+    pool: Mempool,
+    opened: Vec<Opened>,
+    config: &WorkerConfig,
+) -> Result<Dataplane, StartError> {
+    let ports = opened.len();
+    let workers = usize::from(config.count);
+    let routing = Routing::new()?;
+    let mut ingress: Vec<Vec<Ingress>> = (0..workers).map(|_| Vec::new()).collect();
+    let mut egress: Vec<Vec<Egress>> = (0..workers).map(|_| Vec::new()).collect();
+    let mut tables = Vec::new();
+    let mut open_ports = Vec::new();
+    let mut next = 0;
+    for (index, port) in opened.into_iter().enumerate() {
+        // Queue by queue round all workers, so that none is left idle and each gets some of every port.
+        for queue in port.ingress {
+            ingress[next % workers].push(queue);
+            next += 1;
+        }
+        for (worker, queue) in port.transmit.into_iter().enumerate() {
+            egress[worker].push(Egress::new(index, queue));
+        }
+        tables.push(Arc::new(port.table));
+        open_ports.push(port.port);
+    }
+    let tables = Arc::new(ArcSwap::from_pointee(Tables {
+        generation: 1,
+        forwarding: false,
+        mode: ForwardingMode::Route,
+        burst_times: false,
+        ports: tables,
+        fib: Arc::clone(routing.fib_table()),
+        hops: routing.hops(),
+        own: Arc::default(),
+    }));
+    let mut shared = Vec::new();
+    for _ in 0..workers {
+        shared.push(Arc::new(Shared::new(ports, config.conditions, RINGS)?));
+    }
+    let mut plane = Dataplane {
+        workers: Vec::new(),
+        ports: open_ports,
+        pool,
+        _eal: eal,
+        tables: Arc::clone(&tables),
+        retired: Vec::new(),
+        grace: Grace::new(
+            shared
+                .iter()
+                .map(|shared| Arc::clone(&shared.taken_up))
+                .collect(),
+        ),
+        routing,
+        cleared: Counters {
+            workers: shared
+                .iter()
+                .map(|shared| shared.counters.snapshot())
+                .collect(),
+        },
+        first_punts: 0,
+        backlogs: vec![None; workers],
+        _one_thread: std::marker::PhantomData,
+    };
+    let (started, reports) = mpsc::channel();
+    for (index, ((shared, ingress), egress)) in
+        shared.into_iter().zip(ingress).zip(egress).enumerate()
+    {
+        // A quarter of the backlog stays for congestion, whatever is on hold.
+        let held_limit = HeldLimit((config.backlog - config.backlog / 4) as usize);
+        let worker = Worker {
+            doors: Doors::new(
+                Arc::clone(&shared),
+                Backlog::new(config.backlog, ports),
+                held_limit,
+            ),
+            shared: Arc::clone(&shared),
+            tables: Arc::clone(&tables),
+            ingress,
+            egress,
+            burst: config.burst.clamp(1, BURST_MAX),
+            idle_sleep: config.idle_sleep,
+        };
+        let (started, cpu) = (started.clone(), config.pinning.cpu(index));
+        let tell = move |result: Result<(), RegisterError>| {
+            // Nobody listens only if the start has failed already.
+            let _ = started.send(result);
+        };
+        let thread = thread::Builder::new()
+            .name(format!("worker-{index}"))
+            .spawn(move || worker.run(cpu, tell))?;
+        plane.workers.push(Running {
+            shared,
+            thread: Some(thread),
+        });
+    }
+    drop(started);
+    for result in reports {
+        result?;
+    }
+    Ok(plane)
+}

@@ -1,0 +1,28 @@
+//! What the doors of one worker share: its counters, the rings to the control thread, the backlog.
+
+use std::sync::Arc;
+
+use super::HeldLimit;
+use crate::backlog::Backlog;
+use crate::dpdk::{Burst, Mbuf};
+use crate::shared::Shared;
+
+/// The doors of one worker's road. What goes through each is in the file of its name.
+pub(crate) struct Doors {
+    pub(super) shared: Arc<Shared>,
+    /// Packets to be freed in one call when the burst is done.
+    pub(super) discarded: Burst,
+    pub(crate) backlog: Backlog<Mbuf>,
+    pub(super) held_limit: HeldLimit,
+}
+
+impl Doors {
+    pub(crate) fn new(shared: Arc<Shared>, backlog: Backlog<Mbuf>, held_limit: HeldLimit) -> Self {
+        Self {
+            shared,
+            discarded: Burst::new(),
+            backlog,
+            held_limit,
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! What parse does not take straight: frames with options, for a group of hosts, for the control thread, or wrong. Every
+//! check in the order in which the reasons are told apart; what passes all of them goes on as an ordinary packet does.
+
+use super::OWN_MAC;
+use super::header::{
+    ETHERNET_OCTETS, HEADERS_OCTETS, Headers, MAC_BITS, PROTOCOL_AT, TTL_AT, VIRTUAL_MAC,
+    VIRTUAL_MAC_BITS, destination, fragment_bits, is_no_host, mac_octets, source,
+    source_mac_octets, total_octets,
+};
+use super::parse::VRRP;
+use super::punt::PuntReason;
+use crate::counters::DiscardReason;
+use crate::dpdk::Mbuf;
+use crate::tables::{PortTable, Tables};
+use crate::wire::checksum;
+
+/// Where a frame goes.
+pub(super) enum Fate {
+    Road {
+        source: u32,
+        destination: u32,
+        total_octets: u16,
+        via: u16,
+    },
+    Punt {
+        via: u16,
+        reason: PuntReason,
+    },
+    Discard(DiscardReason),
+}
+
+use Fate::Discard;
+
+/// To whom a frame is addressed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum To {
+    /// The port's own MAC, or that of a group on it: `via`.
+    Router(u16),
+    /// A broadcast or multicast MAC.
+    Many,
+}
+
+const ICMP: u8 = 1;
+const ICMP_INFORMATION_REQUEST: u8 = 15;
+/// 224.0.0.18 (RFC 9568 section 5.1.1.2).
+const VRRP_GROUP: u32 = 0xe000_0012;
+
+/// Decides on a frame.
+#[cold]
+pub(super) fn examine(mbuf: &Mbuf, port: &PortTable, tables: &Tables) -> Fate {
+    use DiscardReason as Reason;
+
+    let data = mbuf.data();
+    if mbuf.is_chained() {
+        return Discard(Reason::Chained);
+    }
+    if data.len() < ETHERNET_OCTETS {
+        return Discard(Reason::Runt);
+    }
+    // What is missing of a short frame reads as zero; its length is checked before that could matter.
+    let mut headers: Headers = [0; HEADERS_OCTETS];
+    let present = data.len().min(HEADERS_OCTETS);
+    headers[..present].copy_from_slice(&data[..present]);
+
+    let to = match recipient(mac_octets(&headers) & MAC_BITS, port) {
+        Some(to) => to,
+        None => return Discard(Reason::NotForUs),
+    };
+    let via = match to {
+        To::Router(via) => via,
+        To::Many => OWN_MAC,
+    };
+    let from = source_mac_octets(&headers) & MAC_BITS;
+    if from == port.mac {
+        return Discard(Reason::OwnSource);
+    }
+    if from & 1 != 0 {
+        return Discard(Reason::MulticastSource);
+    }
+    // A master without load sharing may advertise from the virtual MAC, as the RFC has it; nothing else may come from it.
+    if from & VIRTUAL_MAC_BITS == VIRTUAL_MAC
+        && port.has_group((from >> 40) as u8)
+        && !is_advertisement(&headers)
+    {
+        return Discard(Reason::VirtualSource);
+    }
+    if mbuf.is_tagged() {
+        return Discard(Reason::Vlan);
+    }
+    match u16::from_be_bytes([headers[12], headers[13]]) {
+        0x0800 => {}
+        0x0806 => {
+            return Fate::Punt {
+                via,
+                reason: PuntReason::Arp,
+            };
+        }
+        0x86dd => return Discard(Reason::Ipv6),
+        0x8100 | 0x88a8 | 0x9100 => return Discard(Reason::Vlan),
+        _ => return Discard(Reason::UnknownProtocol),
+    }
+    ipv4(data, &headers, to, via, tables)
+}
+
+fn recipient(mac: u64, port: &PortTable) -> Option<To> {
+    let vrid = (mac >> 40) as u8;
+    if mac == port.mac {
+        Some(To::Router(OWN_MAC))
+    } else if mac & 1 != 0 {
+        Some(To::Many)
+    } else if mac & VIRTUAL_MAC_BITS == VIRTUAL_MAC && port.has_group(vrid) {
+        Some(To::Router(u16::from(vrid)))
+    } else {
+        None
+    }
+}
+
+fn is_advertisement(headers: &Headers) -> bool {
+    headers[12..14] == [0x08, 0x00]
+        && headers[PROTOCOL_AT] == VRRP
+        && destination(headers) == VRRP_GROUP
+}
+
+fn ipv4(data: &[u8], headers: &Headers, to: To, via: u16, tables: &Tables) -> Fate {
+    use DiscardReason as Reason;
+
+    let packet = &data[ETHERNET_OCTETS..];
+    if packet.len() < HEADERS_OCTETS - ETHERNET_OCTETS {
+        return Discard(Reason::ShortHeader);
+    }
+    if packet[0] >> 4 != 4 {
+        return Discard(Reason::BadVersion);
+    }
+    let header_octets = usize::from(packet[0] & 0x0f) * 4;
+    if header_octets < 20 || header_octets > packet.len() {
+        return Discard(Reason::BadHeaderLength);
+    }
+    let total_octets = total_octets(headers);
+    if usize::from(total_octets) < header_octets || usize::from(total_octets) > packet.len() {
+        return Discard(Reason::BadTotalLength);
+    }
+    let (header, payload) = packet[..usize::from(total_octets)].split_at(header_octets);
+    if checksum::of(header) != 0 {
+        return Discard(Reason::BadChecksum);
+    }
+    let (source, destination) = (source(headers), destination(headers));
+    let protocol = headers[PROTOCOL_AT];
+    if protocol == VRRP && (destination == VRRP_GROUP || to != To::Many) {
+        return Fate::Punt {
+            via,
+            reason: PuntReason::Vrrp,
+        };
+    }
+    if protocol == ICMP
+        && (source >> 24 == 0 || to == To::Many)
+        && fragment_bits(headers) & 0x1fff == 0
+        && payload.first() == Some(&ICMP_INFORMATION_REQUEST)
+    {
+        return Fate::Punt {
+            via,
+            reason: PuntReason::ForUs,
+        };
+    }
+    if is_no_host(source) || tables.own.contains(source) {
+        return Discard(Reason::MartianSource);
+    }
+    match destination >> 24 {
+        224..=239 => return Discard(Reason::Multicast),
+        _ if destination == u32::MAX => return Discard(Reason::Broadcast),
+        0 | 127 | 240.. => return Discard(Reason::MartianDestination),
+        _ => {}
+    }
+    if to == To::Many {
+        return Discard(Reason::UnicastInBroadcast);
+    }
+    if headers[TTL_AT] == 0 {
+        return Discard(Reason::TtlZero);
+    }
+    match options(&header[20..]) {
+        Ok(()) => Fate::Road {
+            source,
+            destination,
+            total_octets,
+            via,
+        },
+        Err(reason) => Discard(reason),
+    }
+}
+
+/// Whether a router forwards a packet with these options.
+fn options(mut options: &[u8]) -> Result<(), DiscardReason> {
+    const END: u8 = 0;
+    const NO_OPERATION: u8 = 1;
+    const LOOSE_SOURCE_ROUTE: u8 = 131;
+    const STRICT_SOURCE_ROUTE: u8 = 137;
+    loop {
+        options = match *options {
+            [] | [END, ..] => return Ok(()),
+            [NO_OPERATION, ..] => &options[1..],
+            [LOOSE_SOURCE_ROUTE | STRICT_SOURCE_ROUTE, ..] => {
+                return Err(DiscardReason::SourceRoute);
+            }
+            [_, length, ..] if length >= 2 => options
+                .get(usize::from(length)..)
+                .ok_or(DiscardReason::BadOption)?,
+            _ => return Err(DiscardReason::BadOption),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_source_routes_and_broken_options_stop_a_packet() {
+        for (octets, verdict) in [
+            (&[][..], Ok(())),
+            (&[1, 1, 1, 0], Ok(())),
+            (&[7, 7, 4, 0, 0, 0, 0, 0], Ok(())),
+            (&[148, 4, 0, 0], Ok(())),
+            (&[0, 131, 3, 4], Ok(())),
+            (&[1, 131, 3, 4], Err(DiscardReason::SourceRoute)),
+            (&[137, 7, 4, 0, 0, 0, 0, 0], Err(DiscardReason::SourceRoute)),
+            (&[7, 1, 0, 0], Err(DiscardReason::BadOption)),
+            (&[7, 0, 0, 0], Err(DiscardReason::BadOption)),
+            (&[7, 5, 0, 0], Err(DiscardReason::BadOption)),
+            (&[1, 1, 1, 7], Err(DiscardReason::BadOption)),
+        ] {
+            assert_eq!(options(octets), verdict, "{octets:?}");
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! What one worker and the control thread share: counters, the punt rings, commands and replies. Every queue is bounded;
+//! whoever finds one full counts that.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use crossbeam::queue::ArrayQueue;
+use crossbeam::utils::CachePadded;
+
+use crate::burst_times::BurstTimes;
+use crate::counters::{PuntClass, WorkerCounters};
+use crate::dpdk::{Mbuf, Table};
+use crate::grace::TakenUp;
+use crate::road::Punted;
+
+/// What the control thread asks of a worker.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Send a frame out of a port, behind what waits for it.
+    Transmit {
+        /// The index of the port.
+        port: u16,
+        /// The frame, complete.
+        mbuf: Mbuf,
+    },
+    /// Say what the backlog holds.
+    InspectBacklog,
+}
+
+/// What a worker answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Reply {
+    /// To [`Command::InspectBacklog`].
+    Backlog(BacklogView),
+}
+
+/// What a worker's backlog holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BacklogView {
+    /// Packets on hold: condition and how many, in ascending order of conditions.
+    pub held: Vec<(u32, usize)>,
+    /// Packets that wait for each port, by index.
+    pub waiting: Vec<usize>,
+}
+
+/// How many frames each ring to or from the control thread holds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RingSizes {
+    pub(crate) vrrp: usize,
+    pub(crate) arp: usize,
+    pub(crate) rest: usize,
+    pub(crate) commands: usize,
+}
+
+/// Octets routed, by index of the condition; written by one worker.
+#[derive(Debug)]
+pub(crate) struct ConditionOctets(Table<AtomicU64>);
+
+impl ConditionOctets {
+    /// Adds octets; only the owner may. An index beyond the table counts nowhere: the control thread hands out none.
+    #[inline(always)]
+    pub(crate) fn add(&self, condition: u32, octets: u64) {
+        if let Some(counter) = self.0.get(condition as usize) {
+            counter.store(
+                counter.load(Ordering::Relaxed).wrapping_add(octets),
+                Ordering::Relaxed,
+            );
+        }
+    }
+
+    /// Octets counted under a condition since the start.
+    #[must_use]
+    pub(crate) fn get(&self, condition: usize) -> u64 {
+        self.0
+            .get(condition)
+            .map_or(0, |counter| counter.load(Ordering::Relaxed))
+    }
+
+    /// The number of conditions.
+    #[must_use]
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// One worker's meeting place with the control thread.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    /// Written by the worker alone.
+    pub(crate) counters: CachePadded<WorkerCounters>,
+    /// Octets by condition; written by the worker alone.
+    pub(crate) conditions: ConditionOctets,
+    /// How long bursts took, while that is recorded.
+    pub(crate) burst_times: BurstTimes,
+    /// The snapshot that the worker reads.
+    pub(crate) taken_up: Arc<TakenUp>,
+    /// To the control thread, by [`PuntClass`].
+    pub(crate) punts: [ArrayQueue<Punted>; PuntClass::COUNT],
+    /// From the control thread.
+    pub(crate) commands: ArrayQueue<Command>,
+    /// To the control thread.
+    pub(crate) replies: ArrayQueue<Reply>,
+    stop: AtomicBool,
+}
+
+impl Shared {
+    pub(crate) fn new(ports: usize, conditions: usize, rings: RingSizes) -> io::Result<Self> {
+        Ok(Self {
+            counters: CachePadded::new(WorkerCounters::new(ports)),
+            conditions: ConditionOctets(Table::new(conditions)?),
+            burst_times: BurstTimes::default(),
+            taken_up: Arc::default(),
+            punts: [rings.vrrp, rings.arp, rings.rest].map(|frames| ArrayQueue::new(frames.max(1))),
+            commands: ArrayQueue::new(rings.commands.max(1)),
+            replies: ArrayQueue::new(rings.commands.max(1)),
+            stop: AtomicBool::new(false),
+        })
+    }
+
+    /// Asks the worker to end.
+    pub(crate) fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+    }
+
+    /// Whether the worker is to end.
+    #[inline]
+    #[must_use]
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+
+    /// Frees what is left in the queues once the worker has ended.
+    pub(crate) fn drain(&self) {
+        while self.commands.pop().is_some() {}
+        for ring in &self.punts {
+            while ring.pop().is_some() {}
+        }
+    }
+}
