@@ -10,9 +10,11 @@
 //! | [`membership`] | which routers answer |
 //! | [`allocation`] | who shall be in charge of what |
 //! | [`table`] | who is, as far as this router knows |
+//! | [`moves`] | how conditions change hands, from P to N |
 
 pub mod allocation;
 pub mod membership;
+pub mod moves;
 pub mod names;
 pub mod refusal;
 pub mod table;

@@ -152,30 +152,26 @@ impl Table {
         response.entries = u32::try_from(self.rows.len()).unwrap_or(u32::MAX);
         response.digest = self.digest;
         response.heard = self.heard;
-        response.wants_table = self.wants_table
-            || self
-                .assembly
-                .as_ref()
-                .is_some_and(|assembly| assembly.base.is_none());
+        response.wants_table = self.wants_full();
         response.missing = self.missing();
     }
 
-    /// The fragments of the allocation heard of that are not here.
+    /// Whether nothing but a full table will do.
+    fn wants_full(&self) -> bool {
+        self.wants_table
+            || self
+                .assembly
+                .as_ref()
+                .is_some_and(|assembly| assembly.base != Some(self.installed))
+    }
+
+    /// The fragments that are not here of what is coming in: of a full table if one is wanted, else of a difference.
     #[must_use]
     pub fn missing(&self) -> Vec<FragmentRange> {
-        let mut ranges: Vec<FragmentRange> = Vec::new();
-        let here = self.assembly.iter().flat_map(|assembly| &assembly.here);
-        for (number, here) in (0..=u16::MAX).zip(here) {
-            match ranges.last_mut() {
-                _ if *here => {}
-                Some(range) if range.last + 1 == number => range.last = number,
-                _ => ranges.push(FragmentRange {
-                    first: number,
-                    last: number,
-                }),
-            }
-        }
-        ranges
+        let useful = |assembly: &&Assembly| assembly.base.is_none() || !self.wants_full();
+        let assembly = self.assembly.as_ref().filter(useful);
+        let here = assembly.iter().flat_map(|assembly| &assembly.here);
+        FragmentRange::missing(here.copied())
     }
 
     /// Takes a fragment of an allocation from a believed router.
@@ -495,7 +491,6 @@ impl Issued {
         let fragments = if wants_difference {
             &self.difference
         } else {
-            // While a full table comes in, the flag stays until all is here, and the list says what is not.
             self.full.get_or_insert_with(full)
         };
         let lacks = |number: u16| {

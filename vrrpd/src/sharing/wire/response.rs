@@ -245,6 +245,25 @@ impl Response {
 }
 
 impl FragmentRange {
+    /// The fragments that are not here, `here` saying so for each from 0.
+    #[must_use]
+    pub fn missing(here: impl IntoIterator<Item = bool>) -> Vec<FragmentRange> {
+        let mut ranges: Vec<FragmentRange> = Vec::new();
+        let missing = (0..=u16::MAX)
+            .zip(here)
+            .filter_map(|(number, here)| (!here).then_some(number));
+        for number in missing {
+            match ranges.last_mut() {
+                Some(range) if range.last + 1 == number => range.last = number,
+                _ => ranges.push(FragmentRange {
+                    first: number,
+                    last: number,
+                }),
+            }
+        }
+        ranges
+    }
+
     pub(super) fn parse(body: &mut Reader<'_>) -> Result<FragmentRange, Refusal> {
         let range = FragmentRange {
             first: body.u16()?,

@@ -1,0 +1,524 @@
+//! Moves: a router hands conditions over to another, in timer mode (A4) or packet by packet in sequence mode (A5, A6). Here is what
+//! both sides have in common and how moves are told apart; P's side is in [`leaving`], N's in [`arriving`]. Which moves there should be is not decided
+//! here, and packets are not touched: the data plane is asked by [`Command`]s, and says when it is done.
+//!
+//! # Driving
+//!
+//! The driver hands over what the table, the messages and the data plane say, and carries out the [`Output`]s, commands in
+//! their order. A router is ordered to hand over only what it was in charge of: after a restart it is in charge of nothing.
+
+mod arriving;
+mod leaving;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use super::names::{Condition, Mode, MoveName, RouterId};
+use super::refusal::Refusal;
+use super::wire::{
+    Accepted, Answer, AnswerStatus, Body, Confirmation, MESSAGE_LEN_MAX_DEFAULT, MoveReport,
+    MoveStatus,
+};
+use crate::{Family, Time};
+use arriving::Arriving;
+use leaving::Leaving;
+
+/// How many moves that are over are remembered.
+const OVER_MAX: usize = 1024;
+
+/// The patience and the limits of moves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// By how much a frame may reach one port of the link later than another.
+    pub skew: Duration,
+    /// Timer mode: for how long after its confirmation N does not route.
+    pub hold_time: Duration,
+    /// For how long P answers "still routing" before it keeps the conditions for good.
+    pub hold_limit: Duration,
+    /// For how long P waits for its backlog to hold none of what it has withdrawn.
+    pub drain_limit: Duration,
+    /// The time from one confirmation to the next.
+    pub repeat: Duration,
+    /// On how many moves at a time P records, and N holds.
+    pub active_max: usize,
+    /// How many moves this router can have a part in.
+    pub moves_max: usize,
+    /// The longest message in octets.
+    pub message_len_max: usize,
+}
+
+impl Default for Config {
+    /// A skew of 1 ms, a hold time of 100 ms, limits of 1 s, a confirmation every 10 ms, 4 moves at a time of 1,024.
+    fn default() -> Config {
+        Config {
+            skew: Duration::from_millis(1),
+            hold_time: Duration::from_millis(100),
+            hold_limit: Duration::from_secs(1),
+            drain_limit: Duration::from_secs(1),
+            repeat: Duration::from_millis(10),
+            active_max: 4,
+            moves_max: 1024,
+            message_len_max: MESSAGE_LEN_MAX_DEFAULT,
+        }
+    }
+}
+
+/// What workers do with a condition's packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// Route them.
+    Route,
+    /// Discard them: another router is in charge.
+    Discard,
+    /// Keep them in the backlog.
+    Hold,
+}
+
+/// What the data plane shall do for a move. It says so when every worker has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Record a fingerprint of every packet accepted under [`Verdict::Route`], from now on.
+    StartRecording,
+    /// Stop that, and forget what was recorded. Nobody waits for it.
+    StopRecording,
+    /// Take everything out of the receive queue that is in it now.
+    EmptyReceiveQueues,
+    /// Publish a verdict table with this verdict, and take it up.
+    SetVerdict(Verdict),
+    /// Send the backlog's packets of these conditions before others; done when neither backlog nor transmit ring
+    /// has any.
+    DrainBacklog,
+    /// Stop recording and hand over what was recorded, and the first TCP packet that was discarded since.
+    Inspect,
+    /// Find the routes and neighbours that these packets will need. Nobody waits for it.
+    Resolve,
+    /// Drop from what is held the packets listed, one for each entry, and send the rest in its order. From then on, what
+    /// comes under [`Verdict::Hold`] is sent behind that. Where a list is marked as overflowed, drop besides whatever is before its first unrouted
+    /// TCP packet, or else up to its newest fingerprint.
+    Release(Vec<Accepted>),
+    /// Drop what is held.
+    DropBacklog,
+}
+
+/// That every worker has done what was asked last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Completion {
+    /// [`Command::StartRecording`].
+    Recording,
+    /// [`Command::EmptyReceiveQueues`].
+    QueuesEmptied,
+    /// [`Command::SetVerdict`] with this verdict.
+    VerdictSet(Verdict),
+    /// [`Command::DrainBacklog`].
+    Drained,
+    /// [`Command::Inspect`], with what all workers accepted.
+    Inspected(Vec<Accepted>),
+    /// [`Command::Release`].
+    Released,
+    /// [`Command::DropBacklog`].
+    Dropped,
+}
+
+/// What moves ask of the driver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Have the data plane do this.
+    Command {
+        /// For which move.
+        name: MoveName,
+        /// For which packets.
+        conditions: Arc<[Condition]>,
+        /// What.
+        command: Command,
+    },
+    /// Send a type 4.
+    Confirm(Confirmation),
+    /// Send these fragments of a type 5.
+    Answer {
+        /// Of how many fragments.
+        fragments: u16,
+        /// Number and content of each.
+        parts: Vec<(u16, Answer)>,
+    },
+    /// A move has got further: send a type 2 soon.
+    Status(MoveName, MoveStatus),
+}
+
+/// More moves than [`Config::moves_max`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("too many moves at a time")]
+pub struct TooManyMoves;
+
+/// What happened to moves.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Moves that came here, finished.
+    pub taken: u64,
+    /// Moves that left here, answered.
+    pub given: u64,
+    /// Moves given up by N because P keeps the conditions.
+    pub stood_down: u64,
+    /// Moves that N finished without P's answer, P being lost: packets may have been doubled.
+    pub taken_without_answer: u64,
+    /// Confirmations sent, repetitions included.
+    pub confirmations_sent: u64,
+    /// Answers sent, repetitions included.
+    pub answers_sent: u64,
+    /// Confirmations of moves that P was not ready for.
+    pub early_confirmations: u64,
+    /// Answers given before the backlog was drained: packets may have been reordered.
+    pub drain_timeouts: u64,
+    /// Moves not taken up because there were too many.
+    pub too_many: u64,
+}
+
+/// The moves that this router has a part in.
+#[derive(Clone, Debug)]
+pub struct Moves {
+    family: Family,
+    me: RouterId,
+    config: Config,
+    leaving: BTreeMap<MoveName, Leaving>,
+    arriving: BTreeMap<MoveName, Arriving>,
+    /// Moves that are over, with how they ended.
+    over: VecDeque<(MoveName, MoveStatus)>,
+    counters: Counters,
+    outputs: VecDeque<Output>,
+}
+
+/// What a step of a move may do besides changing its state.
+struct Context<'a> {
+    now: Time,
+    family: Family,
+    config: &'a Config,
+    counters: &'a mut Counters,
+    outputs: &'a mut VecDeque<Output>,
+}
+
+impl Context<'_> {
+    fn command(&mut self, name: MoveName, conditions: &Arc<[Condition]>, command: Command) {
+        self.outputs.push_back(Output::Command {
+            name,
+            conditions: Arc::clone(conditions),
+            command,
+        });
+    }
+}
+
+impl Moves {
+    /// No moves yet, for the router `me`.
+    #[must_use]
+    pub fn new(me: RouterId, family: Family, config: Config) -> Moves {
+        Moves {
+            family,
+            me,
+            config,
+            leaving: BTreeMap::new(),
+            arriving: BTreeMap::new(),
+            over: VecDeque::new(),
+            counters: Counters::default(),
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// An allocation orders a move. As P only of what this router is in charge of. A move that is known, or over, is not
+    /// begun again.
+    ///
+    /// # Errors
+    ///
+    /// [`TooManyMoves`]. It is counted, and nothing else happened.
+    pub fn order(
+        &mut self,
+        now: Time,
+        name: MoveName,
+        mode: Mode,
+        conditions: impl Into<Arc<[Condition]>>,
+    ) -> Result<(), TooManyMoves> {
+        let known = self.leaving.contains_key(&name) || self.arriving.contains_key(&name);
+        if known || self.ending_of(&name).is_some() {
+            return Ok(());
+        }
+        if self.leaving.len() + self.arriving.len() >= self.config.moves_max {
+            self.counters.too_many += 1;
+            return Err(TooManyMoves);
+        }
+        if name.from == self.me {
+            let leaving = Leaving::new(name, mode, conditions.into());
+            self.leaving.insert(name, leaving);
+        } else if name.to == self.me {
+            let mut arriving = Arriving::new(name, mode, conditions.into());
+            let (_, context) = self.arriving(now);
+            arriving.begin(context);
+            self.arriving.insert(name, arriving);
+        }
+        self.admit(now);
+        Ok(())
+    }
+
+    /// A believed router reports how far a move is.
+    pub fn reported(&mut self, now: Time, router: RouterId, report: &MoveReport) {
+        let name = report.name;
+        if router == name.to && self.leaving.contains_key(&name) {
+            match report.status {
+                MoveStatus::Finished => self.conclude(now, name),
+                MoveStatus::StoodDown => {
+                    let kept = |leaving: &Leaving| leaving.status() == MoveStatus::Kept;
+                    if self.leaving.get(&name).is_some_and(kept) {
+                        self.leaving.remove(&name);
+                        self.note_over(name, MoveStatus::Kept);
+                    }
+                }
+                _ => {}
+            }
+        }
+        if router == name.from {
+            let (moves, mut context) = self.arriving(now);
+            if let Some(arriving) = moves.get_mut(&name) {
+                match report.status {
+                    MoveStatus::Ready => arriving.ready(),
+                    MoveStatus::Kept => arriving.kept(&mut context),
+                    _ => {}
+                }
+            }
+        }
+        self.admit(now);
+    }
+
+    /// N confirms.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Move`] if this router is P of the move and does not know it: because it has restarted, or has not heard of it yet.
+    pub fn confirmed(&mut self, now: Time, confirmation: &Confirmation) -> Result<(), Refusal> {
+        let name = confirmation.name;
+        if name.from != self.me {
+            return Ok(());
+        }
+        let ending = self.ending_of(&name);
+        let (moves, mut context) = self.leaving(now);
+        match (moves.get_mut(&name), ending) {
+            (Some(leaving), _) => leaving.confirmed(confirmation, &mut context),
+            (None, Some(MoveStatus::Kept)) => {
+                leaving::refuse(name, confirmation.mode, AnswerStatus::Kept, &mut context);
+                Ok(())
+            }
+            (None, Some(_)) => Ok(()),
+            (None, None) => Err(Refusal::Move),
+        }
+    }
+
+    /// P answers, with one fragment of `fragments`.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Fragment`] if it does not belong with the fragments before.
+    pub fn answered(
+        &mut self,
+        now: Time,
+        (fragment, fragments): (u16, u16),
+        answer: &Answer,
+    ) -> Result<(), Refusal> {
+        let (moves, mut context) = self.arriving(now);
+        match moves.get_mut(&answer.name) {
+            Some(arriving) => arriving.answered((fragment, fragments), answer, &mut context),
+            None => Ok(()),
+        }
+    }
+
+    /// The data plane has done what it was asked last for the move.
+    pub fn completed(&mut self, now: Time, name: MoveName, completion: Completion) {
+        let (moves, mut context) = self.leaving(now);
+        if let Some(leaving) = moves.get_mut(&name) {
+            leaving.completed(completion, &mut context);
+        } else {
+            let (moves, mut context) = self.arriving(now);
+            if let Some(arriving) = moves.get_mut(&name) {
+                arriving.completed(completion, &mut context);
+                if arriving.is_abandoned() {
+                    self.arriving.remove(&name);
+                    self.note_over(name, MoveStatus::StoodDown);
+                }
+            }
+        }
+        self.admit(now);
+    }
+
+    /// `router` is faulty, or has restarted: it answers nothing any more.
+    pub fn lost(&mut self, now: Time, router: RouterId) {
+        let (moves, mut context) = self.arriving(now);
+        for (_, arriving) in moves.iter_mut().filter(|(name, _)| name.from == router) {
+            arriving.orphaned(&mut context);
+        }
+        self.admit(now);
+    }
+
+    /// A later allocation has ended the move otherwise than by its success; `in_charge` says whether this router is in
+    /// charge of the conditions now.
+    pub fn cancel(&mut self, now: Time, name: MoveName, in_charge: bool) {
+        if let Some(leaving) = self.leaving.remove(&name) {
+            let (_, mut context) = self.leaving(now);
+            leaving.cancelled(in_charge, &mut context);
+            // Whatever fence is still under way finds that the conditions are not given to its sender.
+            self.note_over(name, MoveStatus::Kept);
+        }
+        let (moves, mut context) = self.arriving(now);
+        if let Some(arriving) = moves.get_mut(&name) {
+            arriving.cancelled(in_charge, &mut context);
+            if arriving.is_abandoned() {
+                self.arriving.remove(&name);
+                self.note_over(name, MoveStatus::StoodDown);
+            }
+        }
+        self.admit(now);
+    }
+
+    /// The move is finished, by N's report or because the authority says so.
+    pub fn conclude(&mut self, now: Time, name: MoveName) {
+        match self.leaving.get(&name) {
+            Some(leaving) if leaving.has_answered() => {
+                self.leaving.remove(&name);
+                self.note_over(name, MoveStatus::Withdrawn);
+            }
+            // N is in charge without having had an answer: it was told that this router is lost.
+            Some(_) => self.cancel(now, name, false),
+            None => {}
+        }
+        if self
+            .arriving
+            .get(&name)
+            .is_some_and(|arriving| arriving.status() == MoveStatus::Finished)
+        {
+            self.arriving.remove(&name);
+            self.note_over(name, MoveStatus::Finished);
+        }
+        self.admit(now);
+    }
+
+    /// Lets due timers act.
+    pub fn tick(&mut self, now: Time) {
+        let (moves, mut context) = self.leaving(now);
+        for leaving in moves.values_mut() {
+            leaving.tick(&mut context);
+        }
+        let (moves, mut context) = self.arriving(now);
+        for arriving in moves.values_mut() {
+            arriving.tick(&mut context);
+        }
+        self.admit(now);
+    }
+
+    /// When [`tick`](Self::tick) is wanted next.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Time> {
+        let leaving = self.leaving.values().filter_map(Leaving::timeout);
+        let arriving = self.arriving.values().filter_map(Arriving::timeout);
+        leaving.chain(arriving).min()
+    }
+
+    /// The next output.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// How far every move is, for this router's type 2.
+    #[must_use]
+    pub fn reports(&self) -> Vec<MoveReport> {
+        let report = |name: &MoveName, status, conditions: &Arc<[Condition]>| MoveReport {
+            name: *name,
+            status,
+            conditions: conditions.to_vec(),
+        };
+        let leaving = self
+            .leaving
+            .iter()
+            .map(|(name, leaving)| report(name, leaving.status(), leaving.conditions()));
+        let arriving = self
+            .arriving
+            .iter()
+            .map(|(name, arriving)| report(name, arriving.status(), arriving.conditions()));
+        leaving.chain(arriving).collect()
+    }
+
+    /// What happened.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Begins what waits for its turn, the oldest first.
+    fn admit(&mut self, now: Time) {
+        let active = self.leaving.values().filter(|leaving| leaving.is_active());
+        let mut room = self.config.active_max.saturating_sub(active.count());
+        let (moves, mut context) = self.leaving(now);
+        for leaving in moves.values_mut().filter(|leaving| leaving.is_queued()) {
+            if leaving.needs_room() {
+                if room == 0 {
+                    continue;
+                }
+                room -= 1;
+            }
+            leaving.begin(&mut context);
+        }
+        let active = self
+            .arriving
+            .values()
+            .filter(|arriving| arriving.is_active());
+        let room = self.config.active_max.saturating_sub(active.count());
+        let (moves, mut context) = self.arriving(now);
+        let waiting = moves.values_mut().filter(|arriving| arriving.can_hold());
+        for arriving in waiting.take(room) {
+            arriving.approach(&mut context);
+        }
+    }
+
+    fn ending_of(&self, name: &MoveName) -> Option<MoveStatus> {
+        self.over
+            .iter()
+            .find_map(|(over, status)| (over == name).then_some(*status))
+    }
+
+    fn note_over(&mut self, name: MoveName, status: MoveStatus) {
+        if self.over.len() == OVER_MAX {
+            self.over.pop_front();
+        }
+        self.over.push_back((name, status));
+    }
+
+    fn leaving(&mut self, now: Time) -> (&mut BTreeMap<MoveName, Leaving>, Context<'_>) {
+        let context = Context {
+            now,
+            family: self.family,
+            config: &self.config,
+            counters: &mut self.counters,
+            outputs: &mut self.outputs,
+        };
+        (&mut self.leaving, context)
+    }
+
+    fn arriving(&mut self, now: Time) -> (&mut BTreeMap<MoveName, Arriving>, Context<'_>) {
+        let context = Context {
+            now,
+            family: self.family,
+            config: &self.config,
+            counters: &mut self.counters,
+            outputs: &mut self.outputs,
+        };
+        (&mut self.arriving, context)
+    }
+}
+
+/// How `conditions` are shared out over batches of one move each from P to N, in the allocation that `name` is of.
+pub fn batches(
+    name: MoveName,
+    conditions: &[Condition],
+    batch_len_max: usize,
+) -> impl Iterator<Item = (MoveName, &[Condition])> {
+    (name.batch..)
+        .zip(conditions.chunks(batch_len_max.max(1)))
+        .map(move |(batch, part)| (MoveName { batch, ..name }, part))
+}
