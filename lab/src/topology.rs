@@ -102,15 +102,22 @@ impl Routed {
     /// A configuration that makes manifold the router. Its workers sleep when idle, because the hosts need the CPUs too.
     #[must_use]
     pub fn configuration(&self) -> String {
-        self.configuration_on("net_af_packet")
+        self.configuration_on(|index, name| format!("net_af_packet{index},iface={name}"))
     }
 
-    /// The same over another driver that takes a kernel interface: `net_af_packet` or `net_pcap`.
+    /// The same over net_pcap, which hands on fragments as they are; net_af_packet's socket puts them together.
     #[must_use]
-    pub fn configuration_on(&self, driver: &str) -> String {
+    pub fn configuration_on_pcap(&self) -> String {
+        self.configuration_on(|index, name| {
+            format!("net_pcap{index},rx_iface_in={name},tx_iface={name}")
+        })
+    }
+
+    fn configuration_on(&self, device: impl Fn(u32, &str) -> String) -> String {
         let port = |index: u32, name: &str, address: Ipv4Addr, mtu: u32| {
+            let device = device(index, name);
             format!(
-                "[[port]]\nname = \"{name}\"\ndevice = \"{driver}{index},iface={name}\"\naddresses = [\"{address}/24\"]\nmtu = {mtu}\n"
+                "[[port]]\nname = \"{name}\"\ndevice = \"{device}\"\naddresses = [\"{address}/24\"]\nmtu = {mtu}\n"
             )
         };
         let left = port(0, "left", Self::LEFT, ETHERNET_MTU);

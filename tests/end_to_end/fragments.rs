@@ -14,7 +14,7 @@ use super::{DEADLINE, QUIET, Router};
 #[test]
 fn fragments_are_forwarded_one_by_one_as_they_are() {
     let net = Routed::new().expect("a network");
-    let router = Router::start_with(&net, &net.configuration_on("net_pcap"));
+    let router = Router::start_with(&net, &net.configuration_on_pcap());
     assert_eq!(
         probe::ping(&net.a, Routed::B, "-c 1 -W 5")
             .expect("a ping")
@@ -63,7 +63,7 @@ fn fragments_are_forwarded_one_by_one_as_they_are() {
 #[test]
 fn datagrams_in_fragments_arrive_exactly_once() {
     let net = Routed::new().expect("a network");
-    let router = Router::start_with(&net, &net.configuration_on("net_pcap"));
+    let router = Router::start_with(&net, &net.configuration_on_pcap());
     assert_eq!(
         probe::ping(&net.a, Routed::B, "-c 1 -W 5")
             .expect("a ping")
