@@ -26,3 +26,15 @@ die() {
 at_least() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; }
 
 need_root() { [ "$(id -u)" = 0 ] || die "needs root: network namespaces and raw sockets are made here. Try: sudo -E $0"; }
+
+# Sees to it that so many huge pages of 2 MiB are free, if the machine can, until this script ends. Without them
+# everything works, only slower, so not getting them is no failure.
+reserve_huge_pages() {
+  local pool=/sys/kernel/mm/hugepages/hugepages-2048kB
+  [ -w "$pool/nr_hugepages" ] || return 0
+  huge_pages_before=$(cat "$pool/nr_hugepages")
+  local missing=$(($1 - $(cat "$pool/free_hugepages")))
+  [ "$missing" -gt 0 ] || return 0
+  trap 'echo "$huge_pages_before" >/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages' EXIT
+  echo $((huge_pages_before + missing)) >"$pool/nr_hugepages" 2>/dev/null || true
+}
