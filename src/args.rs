@@ -51,6 +51,25 @@ pub enum Action {
     },
 }
 
+/// The line that the arguments behind `ctl` make, without the program's own options; nothing if `arguments` call something
+/// else. For arguments that clap refuses, so that the console can say what it expected.
+pub fn ctl_line(arguments: impl IntoIterator<Item = String>) -> Option<String> {
+    let mut arguments = arguments.into_iter();
+    if arguments.next()? != "ctl" {
+        return None;
+    }
+    let mut words = Vec::new();
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--socket" => drop(arguments.next()),
+            "--json" => {}
+            option if option.starts_with("--socket=") => {}
+            _ => words.push(argument),
+        }
+    }
+    Some(words.join(" "))
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -60,5 +79,18 @@ mod tests {
     #[test]
     fn the_arguments_are_well_formed() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn the_line_behind_ctl_is_without_options() {
+        let line = |arguments: &str| ctl_line(arguments.split(' ').map(str::to_owned));
+        for arguments in [
+            "ctl show prot",
+            "ctl --json --socket /s show prot",
+            "ctl show --socket=/s prot --json",
+        ] {
+            assert_eq!(line(arguments).as_deref(), Some("show prot"), "{arguments}");
+        }
+        assert_eq!(line("check -c f"), None);
     }
 }

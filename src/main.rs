@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
-use manifold::args::{Action, Arguments};
-use manifold::command::Line;
+use manifold::args::{Action, Arguments, ctl_line};
+use manifold::command::{Line, NotACommand};
 use manifold::config::{Config, Machine};
 use manifold::console::{self, ConsoleError, Place};
 use manifold::ctl::Client;
@@ -19,7 +19,10 @@ use manifold::request::{AskError, Form};
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    let matches = Arguments::command().get_matches();
+    let matches = match Arguments::command().try_get_matches() {
+        Ok(matches) => matches,
+        Err(error) => return refuse(&error),
+    };
     let action = match Arguments::from_arg_matches(&matches) {
         Ok(Arguments { action }) => action,
         Err(error) => error.exit(),
@@ -41,6 +44,21 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Says what is wrong with the arguments, or prints the help that they ask for. About a command behind `ctl` the console
+/// knows more: it names what was expected.
+fn refuse(error: &clap::Error) -> ExitCode {
+    let arguments = std::env::args_os().skip(1);
+    let line = ctl_line(arguments.map(|argument| argument.to_string_lossy().into_owned()));
+    if error.use_stderr()
+        && let Some(line) = line.filter(|line| !line.starts_with('-'))
+        && let Err(NotACommand::Wrong(reason)) = Line::read(&line)
+    {
+        eprintln!("{reason}");
+        return ExitCode::from(USAGE);
+    }
+    error.exit()
 }
 
 fn check(file: &Path) -> Result<(), Box<dyn Error>> {

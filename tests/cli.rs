@@ -5,8 +5,12 @@
 )]
 
 use std::fs;
+use std::io::Write;
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+
+use clap::CommandFactory;
+use manifold::command::Line;
 
 fn manifold(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_manifold"))
@@ -104,4 +108,98 @@ fn the_manual_is_one_page_or_a_page_for_each_command() {
     let output = manifold(&["man", &directory.display().to_string()]);
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(directory.join("manifold-check.1").is_file());
+}
+
+/// Starts `ctl` with arguments, gives it lines, and waits.
+fn ctl_with_input(arguments: &[&str], input: &str) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_manifold"))
+        .arg("ctl")
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    stdin.write_all(input.as_bytes()).expect("it reads");
+    drop(stdin);
+    child.wait_with_output().expect("it ends")
+}
+
+#[test]
+fn ctl_says_what_was_expected_instead_of_a_wrong_word() {
+    for arguments in [
+        &["ctl", "show", "prot"][..],
+        &["ctl", "--json", "show", "prot"],
+    ] {
+        let output = manifold(arguments);
+        assert_eq!(output.status.code(), Some(2));
+        let text = stderr(&output);
+        assert!(text.starts_with("\"show\" knows no \"prot\""), "{text}");
+        assert!(text.contains("neighbours"), "{text}");
+    }
+}
+
+#[test]
+fn ctl_without_a_router_says_so() {
+    let output = manifold(&["ctl", "--socket", "/nonexistent/socket", "show", "lcores"]);
+    assert_eq!(output.status.code(), Some(2));
+    let text = stderr(&output);
+    assert!(
+        text.contains("there is no router at /nonexistent/socket") && text.contains("remedy:"),
+        "{text}"
+    );
+}
+
+#[test]
+fn ctl_helps_without_a_router() {
+    for arguments in [&["ctl", "help", "show"][..], &["ctl", "show", "--help"]] {
+        let output = manifold(arguments);
+        assert!(output.status.success(), "{}", stderr(&output));
+        assert!(stdout(&output).contains("neighbours"));
+    }
+    let output = ctl_with_input(&[], "help show\nset ?\nexit\n");
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stdout(&output).contains("neighbours") && stdout(&output).contains("fwd"));
+}
+
+#[test]
+fn a_batch_names_the_line_that_fails() {
+    let output = ctl_with_input(&[], "# comment\n\nshow prot\nexit\n");
+    assert_eq!(output.status.code(), Some(2));
+    let text = stderr(&output);
+    assert!(text.starts_with("line 3: show prot"), "{text}");
+}
+
+#[test]
+fn the_manual_and_the_operators_guide_name_every_command_of_the_console() {
+    let guide = include_str!("../docs/operation.md");
+    let page = stdout(&manifold(&["man"])).replace('\\', "");
+    let mut grammar = Line::command();
+    grammar.build();
+    let mut commands = Vec::new();
+    collect(&grammar, "", &mut commands);
+    assert!(commands.len() > 15, "{commands:?}");
+    for command in commands {
+        assert!(
+            guide.contains(&format!("`{command}")),
+            "{command} is not in the guide"
+        );
+        assert!(page.contains(&command), "{command} is not in the manual");
+    }
+}
+
+/// The keywords of every command.
+fn collect(at: &clap::Command, before: &str, commands: &mut Vec<String>) {
+    for below in at
+        .get_subcommands()
+        .filter(|below| below.get_name() != "help")
+    {
+        let words = format!("{before}{}", below.get_name());
+        if below.has_subcommands() {
+            collect(below, &format!("{words} "), commands);
+        } else {
+            commands.push(words);
+        }
+    }
 }

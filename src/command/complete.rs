@@ -53,10 +53,24 @@ impl Completion {
 
     /// What may stand behind `words`; nothing if they are wrong already.
     pub fn next(&self, words: &[&str]) -> Vec<Candidate> {
-        match self.walk(words) {
-            Ok(place) => self.candidates(&place),
-            Err(_) => Vec::new(),
+        let Ok(place) = self.walk(words) else {
+            return Vec::new();
+        };
+        let mut candidates = self.candidates(&place);
+        let whole = !place.command.has_subcommands()
+            && !place.positional().is_some_and(Arg::is_required_set);
+        if whole {
+            let flags = place
+                .command
+                .get_arguments()
+                .filter_map(|flag| Some((format!("--{}", flag.get_long()?), flag)))
+                .filter(|(word, _)| word != "--help" && !words.contains(&word.as_str()));
+            candidates.extend(flags.map(|(word, flag)| Candidate {
+                word,
+                help: text(flag.get_help()),
+            }));
         }
+        candidates
     }
 
     /// What was expected in place of the first wrong word of `words`, or behind them.

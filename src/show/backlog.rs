@@ -1,10 +1,8 @@
 //! `show backlog`: the packets that workers hold back.
 
-use std::net::Ipv4Addr;
-
 use serde::Serialize;
 
-use super::table::{Table, or_hyphen};
+use super::table::Table;
 
 /// The answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -16,55 +14,54 @@ pub struct Backlog {
 /// What one worker holds back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct WorkerBacklog {
-    /// Its number.
-    pub worker: u16,
-    /// Packets now.
-    pub packets: u64,
+    /// The worker's number.
+    pub number: u16,
     /// Packets at most.
     pub limit: u64,
-    /// Packets discarded, because it was full.
+    /// Packets discarded because it was full.
     pub overflowed: u64,
-    /// The packets by what they wait for.
-    pub held: Vec<Held>,
+    /// Packets on hold.
+    pub on_hold: Vec<OnHold>,
+    /// Packets that wait for a port to take them.
+    pub waiting: Vec<Waiting>,
 }
 
-/// Packets that wait for the same.
+/// Packets of one condition on hold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Held {
-    /// The address on hold; absent for packets that wait for their port to take them.
-    pub address: Option<Ipv4Addr>,
-    /// The name of the port that they leave by, once that is decided.
-    pub port: Option<String>,
+pub struct OnHold {
+    /// The condition's index.
+    pub condition: u32,
+    /// How many.
+    pub packets: u64,
+}
+
+/// Packets that wait for one port.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Waiting {
+    /// The port's name.
+    pub port: String,
     /// How many.
     pub packets: u64,
 }
 
 impl Backlog {
     pub(super) fn table(&self) -> String {
-        let mut table = Table::new(&[
-            "lcore",
-            "waiting for",
-            "port",
-            "packets",
-            "limit",
-            "overflowed",
-        ]);
+        let mut table = Table::new(&["lcore", "why", "packets", "limit", "overflowed"]);
         for worker in &self.workers {
-            let name = format!("worker {}", worker.worker);
-            table.row(&[
-                &name,
-                &"all",
-                &"-",
-                &worker.packets,
-                &worker.limit,
-                &worker.overflowed,
-            ]);
-            for held in &worker.held {
-                let reason = held
-                    .address
-                    .map_or_else(|| "transmit queue".to_owned(), |held| held.to_string());
-                let port = or_hyphen(held.port.as_ref());
-                table.row(&[&name, &reason, &port, &held.packets, &"-", &"-"]);
+            let name = format!("worker {}", worker.number);
+            let on_hold = worker
+                .on_hold
+                .iter()
+                .map(|held| (format!("condition {} held", held.condition), held.packets));
+            let waiting = worker
+                .waiting
+                .iter()
+                .map(|waiting| (format!("waiting for {}", waiting.port), waiting.packets));
+            let parts: Vec<_> = on_hold.chain(waiting).collect();
+            let all: u64 = parts.iter().map(|(_, packets)| packets).sum();
+            table.row(&[&name, &"all", &all, &worker.limit, &worker.overflowed]);
+            for (why, packets) in parts {
+                table.row(&[&name, &why, &packets, &"-", &"-"]);
             }
         }
         table.to_string()

@@ -29,11 +29,11 @@ pub struct PortFwd {
 pub struct FwdCounters {
     /// Packets that they took from the port.
     pub rx_packets: u64,
-    /// Packets that they were too slow to take from it.
+    /// Packets that its driver dropped, because they were too slow to take them.
     pub rx_dropped: u64,
     /// Packets that they gave to the port.
     pub tx_packets: u64,
-    /// Packets that it did not take from them.
+    /// Packets that its driver could not send.
     pub tx_dropped: u64,
 }
 

@@ -18,8 +18,6 @@ pub struct Lcores {
 pub struct Control {
     /// The processor that it is pinned to, if it is.
     pub cpu: Option<usize>,
-    /// Rounds of its loop.
-    pub rounds: u64,
 }
 
 /// One worker; what it counted is since the start or since counters were cleared.
@@ -35,10 +33,10 @@ pub struct Worker {
     pub rx_packets: u64,
     /// Packets given to its transmit queues.
     pub tx_packets: u64,
-    /// Rounds that found a packet.
-    pub busy_polls: u64,
-    /// Rounds that found none.
-    pub idle_polls: u64,
+    /// Rounds that moved a packet.
+    pub busy_rounds: u64,
+    /// Rounds that found nothing to do.
+    pub idle_rounds: u64,
     /// Packets that it holds back now.
     pub backlog_packets: u64,
 }
@@ -51,8 +49,8 @@ impl Lcores {
             "state",
             "rx-packets",
             "tx-packets",
-            "busy-polls",
-            "idle-polls",
+            "busy-rounds",
+            "idle-rounds",
             "busy-%",
             "backlog",
         ]);
@@ -62,22 +60,23 @@ impl Lcores {
             } else {
                 "stopped"
             };
-            let polls = worker.busy_polls.saturating_add(worker.idle_polls);
-            let busy = worker.busy_polls.saturating_mul(100).checked_div(polls);
+            let rounds = worker.busy_rounds.saturating_add(worker.idle_rounds);
+            let busy = worker.busy_rounds.saturating_mul(100).checked_div(rounds);
             table.row(&[
                 &format!("worker {}", worker.number),
                 &or_hyphen(worker.cpu),
                 &state,
                 &worker.rx_packets,
                 &worker.tx_packets,
-                &worker.busy_polls,
-                &worker.idle_polls,
+                &worker.busy_rounds,
+                &worker.idle_rounds,
                 &or_hyphen(busy),
                 &worker.backlog_packets,
             ]);
         }
-        let Control { cpu, rounds } = self.control;
-        let cpu = or_hyphen(cpu);
-        format!("{table}control: cpu {cpu}, {rounds} rounds\n")
+        format!(
+            "{table}control thread: cpu {}\n",
+            or_hyphen(self.control.cpu)
+        )
     }
 }

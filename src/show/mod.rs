@@ -25,7 +25,7 @@ mod tests;
 
 use serde::Serialize;
 
-pub use backlog::{Backlog, Held, WorkerBacklog};
+pub use backlog::{Backlog, OnHold, Waiting, WorkerBacklog};
 pub use config::ConfigInForce;
 pub use counters::{CounterGroup, Counters};
 pub use done::Done;
@@ -33,10 +33,10 @@ pub use fwd_stats::{FwdCounters, FwdStats, PortFwd};
 pub use lcores::{Control, Lcores, Worker};
 pub use mempool::{Mempool, Pool};
 pub use neighbours::{Neighbour, NeighbourState, Neighbours};
-pub use port_info::{LinkInfo, PortDetails, PortInfo, Queues};
+pub use port_info::{LinkInfo, PortDetails, PortInfo};
 pub use port_stats::{PortCounters, PortStats, RateMeter, Rates};
 pub use port_xstats::{ExtendedCounters, PortXstats};
-pub use route::{Leads, Origin, Route, RouteEntry};
+pub use route::{Leads, Route, RouteEntry};
 pub use vrrp::{VirtualRouter, VirtualRouterTrack, VirtualRouterTransition, Vrrp};
 
 /// The most rows of a list that one answer shows, so that an answer keeps the control thread only for a moment.

@@ -35,11 +35,11 @@ pub struct PortDetails {
     pub link: Option<LinkInfo>,
     /// The largest IP packet that it takes, in octets.
     pub mtu_octets: u16,
-    /// Receive queues.
-    pub rx: Queues,
-    /// Transmit queues.
-    pub tx: Queues,
-    /// The address by which packets are spread over the receive queues: `source`, `destination`, or `off`.
+    /// Receive queues in use.
+    pub rx_queues: u16,
+    /// Transmit queues in use, one for each worker.
+    pub tx_queues: u16,
+    /// What packets are spread over the receive queues by: `source`, `destination`, `both` addresses, or `none`.
     pub rss: String,
 }
 
@@ -54,17 +54,6 @@ pub struct LinkInfo {
     pub full_duplex: bool,
     /// Whether the speed was negotiated.
     pub autonegotiated: bool,
-}
-
-/// The queues of one direction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Queues {
-    /// How many are used.
-    pub queues: u16,
-    /// How many the driver offers.
-    pub max_queues: u16,
-    /// Descriptors of each.
-    pub descriptors: u16,
 }
 
 fn as_text<T: ToString, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
@@ -112,16 +101,8 @@ impl PortDetails {
             None => writeln!(f, "Link status: unknown")?,
         }
         writeln!(f, "MTU: {}", self.mtu_octets)?;
-        for (name, letter, direction) in [("RX", 'R', self.rx), ("TX", 'T', self.tx)] {
-            let Queues {
-                queues,
-                max_queues,
-                descriptors,
-            } = direction;
-            writeln!(f, "Current number of {name} queues: {queues}")?;
-            writeln!(f, "Max possible {name} queues: {max_queues}")?;
-            writeln!(f, "Number of {letter}XDs per queue: {descriptors}")?;
-        }
+        writeln!(f, "Current number of RX queues: {}", self.rx_queues)?;
+        writeln!(f, "Current number of TX queues: {}", self.tx_queues)?;
         writeln!(f, "RSS by address: {}", self.rss)
     }
 }

@@ -27,8 +27,6 @@ pub struct RouteEntry {
     pub port: Option<String>,
     /// The gateway, if they go to one.
     pub gateway: Option<Ipv4Addr>,
-    /// Who made the route.
-    pub origin: Origin,
 }
 
 /// Where a route leads.
@@ -62,28 +60,6 @@ impl Leads {
     }
 }
 
-/// Who made a route.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Origin {
-    /// It follows from a port's addresses.
-    Port,
-    /// A `[[route]]` of the configuration.
-    Configuration,
-    /// It follows from a virtual router.
-    VirtualRouter,
-}
-
-impl Origin {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Port => "port",
-            Self::Configuration => "configuration",
-            Self::VirtualRouter => "virtual-router",
-        }
-    }
-}
-
 fn prefix<S: serde::Serializer>(prefix: &Ipv4Prefix, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(prefix)
 }
@@ -96,14 +72,13 @@ impl Route {
     }
 
     pub(super) fn table(&self) -> String {
-        let mut table = Table::new(&["prefix", "leads", "gateway", "port", "origin"]);
+        let mut table = Table::new(&["prefix", "leads", "gateway", "port"]);
         for route in &self.routes {
             table.row(&[
                 &route.prefix,
                 &route.leads.name(),
                 &or_hyphen(route.gateway),
                 &or_hyphen(route.port.as_ref()),
-                &route.origin.name(),
             ]);
         }
         format!("{table}{}", cut_notice(self.routes.len(), self.total))

@@ -117,17 +117,9 @@ fn port_info_tells_the_link_and_the_queues() {
             autonegotiated: false,
         }),
         mtu_octets: 1500,
-        rx: Queues {
-            queues: 1,
-            max_queues: 1024,
-            descriptors: 512,
-        },
-        tx: Queues {
-            queues: 2,
-            max_queues: 1024,
-            descriptors: 512,
-        },
-        rss: "off".into(),
+        rx_queues: 1,
+        tx_queues: 2,
+        rss: "none".into(),
     };
     let shown = |port: &PortDetails| {
         Answer::PortInfo(PortInfo {
@@ -207,7 +199,6 @@ fn route(index: u32) -> RouteEntry {
         leads: Leads::Gateway,
         port: Some("wan".into()),
         gateway: Some(Ipv4Addr::new(192, 0, 2, 254)),
-        origin: Origin::Configuration,
     }
 }
 
@@ -216,13 +207,13 @@ fn a_route_is_a_row() {
     let shown = Answer::Route(Route::new([route(0x0A00_0001)]));
     assert_eq!(
         shown.text(),
-        "prefix       leads    gateway      port  origin\n\
-         10.0.0.1/32  gateway  192.0.2.254  wan   configuration\n"
+        "prefix       leads    gateway      port\n\
+         10.0.0.1/32  gateway  192.0.2.254  wan\n"
     );
     assert_eq!(
         shown.json().unwrap(),
         json!({"total": 1, "routes": [{
-            "prefix": "10.0.0.1/32", "leads": "gateway", "port": "wan", "gateway": "192.0.2.254", "origin": "configuration",
+            "prefix": "10.0.0.1/32", "leads": "gateway", "port": "wan", "gateway": "192.0.2.254",
         }]})
     );
 }
@@ -267,49 +258,56 @@ fn neighbours_are_sorted_and_unresolved_ones_have_no_mac() {
 #[test]
 fn lcores_tell_how_busy_they_are() {
     let shown = Answer::Lcores(Lcores {
-        control: Control {
-            cpu: Some(0),
-            rounds: 9,
-        },
+        control: Control { cpu: Some(0) },
         workers: vec![Worker {
             number: 0,
             cpu: None,
             forwarding: true,
             rx_packets: 100,
             tx_packets: 99,
-            busy_polls: 1,
-            idle_polls: 3,
+            busy_rounds: 1,
+            idle_rounds: 3,
             backlog_packets: 1,
         }],
     });
     let text = shown.text();
     assert!(
-        text.contains("25") && text.ends_with("control: cpu 0, 9 rounds\n"),
+        text.contains("25") && text.ends_with("control thread: cpu 0\n"),
         "{text}"
     );
-    assert_eq!(shown.json().unwrap()["workers"][0]["idle_polls"], 3);
+    assert_eq!(shown.json().unwrap()["workers"][0]["idle_rounds"], 3);
 }
 
 #[test]
 fn backlog_and_mempool_are_tables() {
     let backlog = Answer::Backlog(Backlog {
         workers: vec![WorkerBacklog {
-            worker: 0,
-            packets: 5,
+            number: 0,
             limit: 2048,
             overflowed: 1,
-            held: vec![Held {
-                address: Some(Ipv4Addr::new(10, 0, 0, 1)),
-                port: None,
+            on_hold: vec![OnHold {
+                condition: 7,
                 packets: 5,
+            }],
+            waiting: vec![Waiting {
+                port: "wan".into(),
+                packets: 2,
             }],
         }],
     });
     assert_eq!(
         backlog.text(),
-        "lcore     waiting for  port  packets  limit  overflowed\n\
-         worker 0  all             -        5   2048           1\n\
-         worker 0  10.0.0.1        -        5      -           -\n"
+        "lcore     why               packets  limit  overflowed\n\
+         worker 0  all                     7   2048           1\n\
+         worker 0  condition 7 held        5      -           -\n\
+         worker 0  waiting for wan         2      -           -\n"
+    );
+    assert_eq!(
+        backlog.json().unwrap(),
+        json!({"workers": [{
+            "number": 0, "limit": 2048, "overflowed": 1, "on_hold": [{"condition": 7, "packets": 5}],
+            "waiting": [{"port": "wan", "packets": 2}],
+        }]})
     );
     let mempool = Answer::Mempool(Mempool {
         pools: vec![Pool {
