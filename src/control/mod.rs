@@ -4,5 +4,6 @@
 pub mod host;
 pub mod plan;
 pub mod reload;
+pub mod router;
 pub mod routes;
 pub mod vrrp;

@@ -1,13 +1,13 @@
 //! What the program decides about a virtual router beside the protocol's own configuration. How it is written in the
 //! file is the business of [`crate::config`].
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use vrrpd::{Track, Weight};
 
 use super::driver::GroupKey;
 use super::tracking::AddressWatch;
-use crate::control::host::PortIndex;
+use crate::control::host::{PortIndex, Virtual};
 
 /// Which source address the Ethernet frames of a virtual router bear.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -79,6 +79,25 @@ impl GroupConfig {
         GroupKey {
             port: self.port,
             vrid: self.protocol.vrid.get(),
+        }
+    }
+
+    /// What the host is to know of it.
+    #[must_use]
+    pub fn as_virtual(&self, is_master: bool, accepts: bool) -> Virtual {
+        let addresses = self.protocol.addresses.iter();
+        Virtual {
+            port: self.port,
+            vrid: self.protocol.vrid.get(),
+            addresses: addresses
+                .filter_map(|address| match address {
+                    IpAddr::V4(address) => Some(*address),
+                    IpAddr::V6(_) => None,
+                })
+                .collect(),
+            is_master,
+            accepts,
+            sends_from_virtual_mac: self.source_mac == SourceMac::Virtual,
         }
     }
 

@@ -539,20 +539,8 @@ impl Group {
     }
 
     fn as_virtual(&self) -> Virtual {
-        let addresses = self.config.protocol.addresses.iter();
-        Virtual {
-            port: self.config.port,
-            vrid: self.config.protocol.vrid.get(),
-            addresses: addresses
-                .filter_map(|address| match address {
-                    IpAddr::V4(address) => Some(*address),
-                    IpAddr::V6(_) => None,
-                })
-                .collect(),
-            is_master: self.router.is_master(),
-            accepts: self.router.accepts(),
-            sends_from_virtual_mac: self.config.source_mac == SourceMac::Virtual,
-        }
+        self.config
+            .as_virtual(self.router.is_master(), self.router.accepts())
     }
 }
 

@@ -1,0 +1,275 @@
+//! The decisions of the control thread, put together: the host, the virtual routers and the routes, fed with frames, links
+//! and time, and carried out by the workers. No clock, no thread, no DPDK: the loop brings frames and time, and
+//! [`Workers`] stands for the data plane.
+
+use std::net::Ipv4Addr;
+
+use dataplane::addr::{Ipv4Prefix, MacAddr};
+use dataplane::wire::ipv4::Protocol;
+use thiserror::Error;
+use vrrpd::Time;
+
+use super::host::{self, HostConfig, HostStack, Originated, PortIndex, Route};
+use super::plan;
+use super::routes::{Change, RouteTable, derive};
+use super::vrrp::{self, ApplyError, Charge, GroupKey, HookCall, Vrrp};
+use crate::config::Config;
+
+/// What the control thread has done by others: the workers' part, and commands of the operator's.
+pub trait Workers {
+    /// A frame as it was punted.
+    type Packet: AsRef<[u8]> + AsMut<[u8]>;
+
+    /// Sends a frame out of a port.
+    fn transmit(&mut self, port: PortIndex, frame: &[u8]);
+    /// Sends a punted packet, rewritten, out of a port.
+    fn forward(&mut self, port: PortIndex, packet: Self::Packet);
+    /// Tells the link address of a neighbour, or that it is not known any more.
+    fn set_neighbour(&mut self, port: PortIndex, address: Ipv4Addr, mac: Option<MacAddr>);
+    /// Tells who routes what is sent to a virtual MAC; `None`: nobody knows it any more.
+    fn set_charge(&mut self, group: GroupKey, charge: Option<Charge>);
+    /// Changes routes.
+    ///
+    /// # Errors
+    /// The table has no room for them, in words; none is changed.
+    fn change_routes(&mut self, changes: &[Change]) -> Result<(), String>;
+    /// Runs a command of the operator's.
+    fn run_hook(&mut self, call: HookCall);
+}
+
+/// Why a configuration cannot be put in force.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ConfigureError {
+    /// The protocol refuses a virtual router.
+    #[error(transparent)]
+    VirtualRouters(#[from] ApplyError),
+    /// The workers' table refuses the routes.
+    #[error("the routes do not fit: {0}")]
+    Routes(String),
+}
+
+/// The host, the virtual routers and the routes.
+#[derive(Debug)]
+pub struct Router<P> {
+    host: HostStack<P>,
+    vrrp: Vrrp,
+    routes: RouteTable,
+}
+
+impl<P: AsRef<[u8]> + AsMut<[u8]>> Router<P> {
+    /// A router without ports.
+    #[must_use]
+    pub fn new(config: HostConfig) -> Self {
+        Self {
+            host: HostStack::new(config),
+            vrrp: Vrrp::new(),
+            routes: RouteTable::default(),
+        }
+    }
+
+    /// Puts `config` in force; `macs` are the ports' link addresses. What stays as it was is not disturbed.
+    ///
+    /// # Errors
+    /// [`ConfigureError`]; everything is as it was then.
+    pub fn configure(
+        &mut self,
+        now: Time,
+        config: &Config,
+        macs: &[MacAddr],
+        workers: &mut impl Workers<Packet = P>,
+    ) -> Result<(), ConfigureError> {
+        let ports = plan::ports(config, macs);
+        let groups = plan::groups(config);
+        // The routes first, because they may not fit; they are put back if the protocol refuses.
+        let virtuals: Vec<host::Virtual> = groups
+            .iter()
+            .map(|group| group.as_virtual(false, false))
+            .collect();
+        let wanted = derive(&ports, &virtuals, plan::routes(config));
+        let changes = self.routes.difference(&wanted);
+        workers
+            .change_routes(&changes)
+            .map_err(ConfigureError::Routes)?;
+        if let Err(refused) = self.vrrp.apply(now, &ports, groups) {
+            let back: Vec<Change> = changes.iter().map(|change| self.undoing(*change)).collect();
+            workers
+                .change_routes(&back)
+                .map_err(ConfigureError::Routes)?;
+            return Err(refused.into());
+        }
+        for change in changes {
+            self.routes.apply(change);
+        }
+        self.host.set_ports(ports);
+        self.carry_out(now, workers);
+        Ok(())
+    }
+
+    /// The change that takes `change` back, before it is applied to the routes here.
+    fn undoing(&self, change: Change) -> Change {
+        let prefix = match change {
+            Change::Set(prefix, _) | Change::Remove(prefix) => prefix,
+        };
+        match self.routes.get(prefix) {
+            Some(route) => Change::Set(prefix, route),
+            None => Change::Remove(prefix),
+        }
+    }
+
+    /// Takes a frame that carries VRRP.
+    pub fn on_vrrp(&mut self, now: Time, port: PortIndex, frame: &[u8]) {
+        self.vrrp.on_frame(now, port, frame);
+    }
+
+    /// Takes any other frame that the workers could not finish.
+    pub fn on_punt(&mut self, now: Time, port: PortIndex, packet: P) {
+        self.host.on_punt(now, &self.routes, port, packet);
+    }
+
+    /// The link of a port is up, or down. Telling what is known already changes nothing.
+    pub fn on_link(&mut self, now: Time, port: PortIndex, up: bool) {
+        self.vrrp.port_link(now, port, up);
+    }
+
+    /// Forgets the neighbours on a port whose link went down.
+    pub fn forget_neighbours(&mut self, port: PortIndex) {
+        self.host.flush_port(port);
+    }
+
+    /// Lets due timers act; everything that has arrived is to be handed over, and carried out, before.
+    pub fn tick(&mut self, now: Time) {
+        self.vrrp.tick(now);
+        self.host.tick(now, &self.routes);
+    }
+
+    /// When [`Router::tick`] has something to do.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Time> {
+        let timeouts = [self.vrrp.poll_timeout(), self.host.poll_timeout()];
+        timeouts.into_iter().flatten().min()
+    }
+
+    /// Stops the virtual routers; masters resign.
+    pub fn shutdown(&mut self, now: Time, workers: &mut impl Workers<Packet = P>) {
+        self.vrrp.shutdown(now);
+        self.carry_out(now, workers);
+    }
+
+    /// Has done what the host and the virtual routers want done, until they want nothing more.
+    pub fn carry_out(&mut self, now: Time, workers: &mut impl Workers<Packet = P>) {
+        loop {
+            if let Some(virtuals) = self.vrrp.take_changed_virtuals() {
+                self.host.set_virtuals(virtuals);
+            }
+            if let Some(output) = self.host.poll_output() {
+                self.carry_out_for_host(now, output, workers);
+            } else if let Some(output) = self.vrrp.poll_output() {
+                self.carry_out_for_vrrp(now, output, workers);
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn carry_out_for_host(
+        &mut self,
+        now: Time,
+        output: host::Output<P>,
+        workers: &mut impl Workers<Packet = P>,
+    ) {
+        match output {
+            host::Output::Transmit { port, frame } => workers.transmit(port, &frame),
+            host::Output::Forward { port, packet } => workers.forward(port, packet),
+            host::Output::SetNeighbour { port, address, mac } => {
+                workers.set_neighbour(port, address, mac);
+            }
+            host::Output::EchoReply {
+                source,
+                identifier,
+                sequence,
+            } => self.vrrp.on_echo_reply(
+                now,
+                vrrp::Ping {
+                    to: source,
+                    identifier,
+                    sequence,
+                },
+            ),
+            host::Output::Conflict { port, conflict } => tracing::warn!(
+                port,
+                address = %conflict.address,
+                mac = %conflict.mac,
+                "another station claims an address of this router"
+            ),
+        }
+    }
+
+    fn carry_out_for_vrrp(
+        &mut self,
+        now: Time,
+        output: vrrp::Output,
+        workers: &mut impl Workers<Packet = P>,
+    ) {
+        match output {
+            vrrp::Output::Transmit { port, frame } => workers.transmit(port, &frame),
+            vrrp::Output::Unicast {
+                source,
+                destination,
+                payload,
+            } => self.host.send(
+                now,
+                &self.routes,
+                &Originated {
+                    traffic_class: vrrp::TRAFFIC_CLASS,
+                    ttl: vrrpd::wire::TTL,
+                    protocol: Protocol::VRRP,
+                    source: Some(source),
+                    destination,
+                    payload,
+                },
+            ),
+            vrrp::Output::Announce { group, address } => {
+                self.host.announce(group.port, group.vrid, address);
+            }
+            vrrp::Output::Charge { group, charge } => workers.set_charge(group, charge),
+            vrrp::Output::Ping(ping) => {
+                self.host
+                    .ping(now, &self.routes, ping.to, ping.identifier, ping.sequence);
+            }
+            vrrp::Output::Hook(call) => workers.run_hook(call),
+        }
+    }
+
+    /// The host, to be shown.
+    #[must_use]
+    pub const fn host(&self) -> &HostStack<P> {
+        &self.host
+    }
+
+    /// The virtual routers, to be shown.
+    #[must_use]
+    pub const fn vrrp(&self) -> &Vrrp {
+        &self.vrrp
+    }
+
+    /// The routes, to be shown.
+    #[must_use]
+    pub const fn routes(&self) -> &RouteTable {
+        &self.routes
+    }
+
+    /// The route that an address takes.
+    #[must_use]
+    pub fn route_to(&self, address: Ipv4Addr) -> Option<(Ipv4Prefix, Route)> {
+        self.routes.longest_match(address)
+    }
+
+    /// Counts from zero again.
+    pub fn clear_counters(&mut self, now: Time) {
+        self.host.clear_counters();
+        self.vrrp.clear_counters(now);
+    }
+}
+
+#[cfg(test)]
+mod tests;
