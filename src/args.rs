@@ -20,6 +20,18 @@ pub struct Arguments {
 /// What the program is to do.
 #[derive(Debug, Subcommand)]
 pub enum Action {
+    /// Run the router
+    Run {
+        /// The configuration file
+        #[arg(short, long, value_name = "FILE")]
+        config: PathBuf,
+        /// Open the prompt on this terminal, or read commands from a pipe
+        #[arg(short, long)]
+        interactive: bool,
+        /// Further arguments for DPDK's environment (EAL)
+        #[arg(last = true, value_name = "EAL ARGUMENTS")]
+        eal: Vec<String>,
+    },
     /// Read the configuration and name every mistake with its place, cause and remedy
     Check {
         /// The configuration file

@@ -3,12 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use crate::config::{Config, Device, HugePages};
+use crate::config::{Config, Device, HugePages, Machine};
 
-/// Octets of one mbuf with its data room, its headers and its share of the pool.
-const MBUF_OCTETS: u64 = 2560;
-/// What the tables take at the least, beside the mbufs, when memory has to be named beforehand.
-const TABLES_MIB: u64 = 512;
+/// What DPDK takes beside the packet buffers, when memory has to be named beforehand.
+const OVERHEAD_MIB: u64 = 64;
 
 /// The arguments, and what the operator should know about them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,14 +17,20 @@ pub struct EalArguments {
     pub note: Option<String>,
 }
 
-/// The arguments that follow from `config`, with the operator's `extra` ones behind them, on a machine with
-/// `huge_pages_free` octets in free huge pages.
+/// The arguments that follow from `config`, with the operator's `extra` ones behind them, on a `machine` with
+/// `huge_pages_free` octets in free huge pages, for packet buffers of `pool_octets`.
 ///
-/// The EAL's own lcore is the control thread, which floats over all processors unless it is pinned; workers are
-/// threads of the program and none of the EAL's lcores. Devices are taken up one by one later, so that each failure has
+/// The EAL's one lcore is the control thread, which floats over all processors unless it is pinned; workers are
+/// threads of the program. Devices are taken up one by one later, so that each failure has
 /// a name.
 #[must_use]
-pub fn arguments(config: &Config, extra: &[String], huge_pages_free: u64) -> EalArguments {
+pub fn arguments(
+    config: &Config,
+    extra: &[String],
+    machine: &Machine,
+    huge_pages_free: u64,
+    pool_octets: u64,
+) -> EalArguments {
     let mut arguments = vec!["--file-prefix".to_owned(), config.eal.file_prefix.clone()];
     if config.eal.in_memory {
         arguments.push("--in-memory".to_owned());
@@ -41,18 +45,20 @@ pub fn arguments(config: &Config, extra: &[String], huge_pages_free: u64) -> Eal
     } else {
         arguments.push("--no-pci".to_owned());
     }
-    let mbufs_octets = u64::from(config.workers.mbufs) * MBUF_OCTETS;
+    if let Some(cpus) = control_cpus(config, machine) {
+        arguments.extend(["--lcores".to_owned(), format!("0@({cpus})")]);
+    }
     let without_huge = match config.eal.huge_pages {
         HugePages::Required => false,
         HugePages::Off => true,
-        HugePages::Auto => huge_pages_free < mbufs_octets,
+        HugePages::Auto => huge_pages_free < pool_octets,
     };
     let note = (without_huge && config.eal.huge_pages == HugePages::Auto).then(|| {
         format!(
             "{} MiB of huge pages are free, the packet buffers alone need {}: going on with ordinary pages. \
              For full speed reserve huge pages (sysctl vm.nr_hugepages)",
             huge_pages_free >> 20,
-            (mbufs_octets >> 20) + 1
+            (pool_octets >> 20) + 1
         )
     });
     if without_huge {
@@ -61,7 +67,7 @@ pub fn arguments(config: &Config, extra: &[String], huge_pages_free: u64) -> Eal
     let memory_mib = match config.eal.memory_mib {
         Some(memory) => Some(u64::from(memory)),
         // Ordinary pages have to be named beforehand; they are taken when they are used.
-        None => without_huge.then(|| TABLES_MIB + (mbufs_octets >> 20)),
+        None => without_huge.then(|| OVERHEAD_MIB + (pool_octets >> 20)),
     };
     if let Some(memory) = memory_mib {
         arguments.extend(["-m".to_owned(), memory.to_string()]);
@@ -69,6 +75,20 @@ pub fn arguments(config: &Config, extra: &[String], huge_pages_free: u64) -> Eal
     arguments.extend(config.eal.args.iter().map(|arg| arg.value.clone()));
     arguments.extend(extra.iter().cloned());
     EalArguments { arguments, note }
+}
+
+/// Where the control thread may run; nothing if that is not known.
+fn control_cpus(config: &Config, machine: &Machine) -> Option<String> {
+    if let Some(cpu) = &config.workers.control_cpu {
+        return Some(cpu.to_string());
+    }
+    let cpus = machine.cpus.as_ref()?;
+    Some(
+        cpus.iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(","),
+    )
 }
 
 /// Octets in free huge pages of all sizes.
@@ -104,52 +124,80 @@ fn free_in(directory: &Path) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Machine;
 
     fn config(text: &str) -> Config {
         Config::parse("t", text, &Machine::default())
             .unwrap_or_else(|problems| panic!("{problems:?}"))
     }
 
+    const POOL_OCTETS: u64 = 40 << 20;
+
+    fn found(text: &str, extra: &[&str], huge_pages_free: u64) -> EalArguments {
+        let machine = Machine {
+            cpus: Some([1, 3].into()),
+            ..Machine::default()
+        };
+        let extra: Vec<String> = extra.iter().map(|&arg| arg.to_owned()).collect();
+        arguments(
+            &config(text),
+            &extra,
+            &machine,
+            huge_pages_free,
+            POOL_OCTETS,
+        )
+    }
+
+    fn pair(found: &EalArguments, option: &str) -> Option<String> {
+        let mut behind = found.arguments.iter().skip_while(|arg| *arg != option);
+        behind.nth(1).cloned()
+    }
+
     const NULL: &str = "[[port]]\nname = \"a\"\ndevice = \"net_null0\"\n";
 
     #[test]
     fn huge_pages_are_used_when_there_are_enough() {
-        let found = arguments(&config(NULL), &[], 1 << 30);
+        let found = found(NULL, &[], 1 << 30);
         assert_eq!(found.note, None);
         assert!(!found.arguments.contains(&"--no-huge".to_owned()));
-        assert!(!found.arguments.contains(&"-m".to_owned()));
+        assert_eq!(pair(&found, "-m"), None);
     }
 
     #[test]
     fn without_huge_pages_it_goes_on_and_says_so() {
-        let found = arguments(&config(NULL), &[], 1 << 20);
+        let found = found(NULL, &[], 1 << 20);
         assert!(found.arguments.contains(&"--no-huge".to_owned()));
-        let memory = found.arguments.iter().skip_while(|arg| *arg != "-m").nth(1);
-        assert_eq!(memory.unwrap(), "552");
+        assert_eq!(pair(&found, "-m").unwrap(), "104");
         assert!(found.note.unwrap().contains("1 MiB of huge pages are free"));
     }
 
     #[test]
     fn what_was_asked_for_needs_no_note() {
-        let off = config(&format!(
-            "[eal]\nhuge-pages = \"off\"\nmemory-mib = 128\n{NULL}"
-        ));
-        let found = arguments(&off, &[], 1 << 30);
-        assert_eq!(found.note, None);
-        assert!(found.arguments.windows(2).any(|pair| pair == ["-m", "128"]));
-        let required = config(&format!("[eal]\nhuge-pages = \"required\"\n{NULL}"));
-        let found = arguments(&required, &[], 0);
-        assert!(!found.arguments.contains(&"--no-huge".to_owned()));
+        let off = format!("[eal]\nhuge-pages = \"off\"\nmemory-mib = 128\n{NULL}");
+        let off = found(&off, &[], 1 << 30);
+        assert_eq!(off.note, None);
+        assert_eq!(pair(&off, "-m").unwrap(), "128");
+        let required = format!("[eal]\nhuge-pages = \"required\"\n{NULL}");
+        let required = found(&required, &[], 0);
+        assert!(!required.arguments.contains(&"--no-huge".to_owned()));
     }
 
     #[test]
     fn the_pci_bus_is_left_alone_unless_a_port_is_on_it() {
-        let found = arguments(&config(NULL), &[], 0);
-        assert!(found.arguments.contains(&"--no-pci".to_owned()));
-        let pci = config("[[port]]\nname = \"a\"\ndevice = \"03:00.0\"\n");
-        let found = arguments(&pci, &["--log-level=8".to_owned()], 0);
-        assert!(!found.arguments.contains(&"--no-pci".to_owned()));
-        assert_eq!(found.arguments.last().unwrap(), "--log-level=8");
+        let no_pci = "--no-pci".to_owned();
+        assert!(found(NULL, &[], 0).arguments.contains(&no_pci));
+        let pci = found(
+            "[[port]]\nname = \"a\"\ndevice = \"03:00.0\"\n",
+            &["--log-level=8"],
+            0,
+        );
+        assert!(!pci.arguments.contains(&no_pci));
+        assert_eq!(pci.arguments.last().unwrap(), "--log-level=8");
+    }
+
+    #[test]
+    fn the_control_thread_floats_unless_it_is_pinned() {
+        assert_eq!(pair(&found(NULL, &[], 0), "--lcores").unwrap(), "0@(1,3)");
+        let pinned = format!("[workers]\ncontrol-cpu = 2\n{NULL}");
+        assert_eq!(pair(&found(&pinned, &[], 0), "--lcores").unwrap(), "0@(2)");
     }
 }

@@ -12,6 +12,7 @@
 //! | [`log`] | events as lines |
 //! | [`man`] | the manual page |
 //! | [`request`] | the way of a command to the control thread, and of its answer back |
+//! | [`run`] | `manifold run`: everything up, in order |
 //! | [`show`] | what is shown, as tables and as JSON |
 //! | [`signals`] | signals as flags |
 
@@ -25,5 +26,6 @@ pub mod eal;
 pub mod log;
 pub mod man;
 pub mod request;
+pub mod run;
 pub mod show;
 pub mod signals;

@@ -1,6 +1,6 @@
 //! The log: events of `tracing` as lines on standard error, in the form and from the level that the configuration names.
 
-use std::io;
+use std::io::{self, IsTerminal};
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
@@ -20,16 +20,12 @@ impl Log {
     #[must_use]
     pub fn start(config: &LogConfig) -> Self {
         let (filter, level) = reload::Layer::new(filter(config.level));
+        let lines = fmt::layer()
+            .with_writer(io::stderr)
+            .with_ansi(io::stderr().is_terminal());
         let lines = match config.format {
-            LogFormat::Text => fmt::layer()
-                .with_writer(io::stderr)
-                .with_target(false)
-                .boxed(),
-            LogFormat::Json => fmt::layer()
-                .with_writer(io::stderr)
-                .json()
-                .flatten_event(true)
-                .boxed(),
+            LogFormat::Text => lines.with_target(false).boxed(),
+            LogFormat::Json => lines.json().flatten_event(true).boxed(),
         };
         let _ = tracing_subscriber::registry()
             .with(filter)

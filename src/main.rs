@@ -28,6 +28,11 @@ fn main() -> ExitCode {
         Err(error) => error.exit(),
     };
     let done = match action {
+        Action::Run {
+            config,
+            interactive,
+            eal,
+        } => manifold::run::run(&config, interactive, &eal).map_err(Into::into),
         Action::Check { config } => check(&config),
         Action::Ctl { socket, json, .. } => return ctl(&socket, Form::json(json), &matches),
         Action::Completions { shell } => {

@@ -20,11 +20,8 @@ pub enum NextHop {
         /// The router.
         address: Ipv4Addr,
     },
-    /// To this router itself: the address is its own, on this port.
-    Local {
-        /// The port.
-        port: u16,
-    },
+    /// To this router itself: the address is its own.
+    Local,
     /// Nowhere: the address is the broadcast address of a network, and directed broadcasts are off (RFC 2644).
     Broadcast,
     /// Nowhere, and the sender is told so.
@@ -39,7 +36,7 @@ impl NextHop {
     pub const fn egress(self) -> Option<u16> {
         match self {
             Self::Connected { port } | Self::Gateway { port, .. } => Some(port),
-            Self::Local { .. } | Self::Broadcast | Self::Unreachable | Self::Blackhole => None,
+            Self::Local | Self::Broadcast | Self::Unreachable | Self::Blackhole => None,
         }
     }
 }

@@ -25,7 +25,7 @@ pub use hop::NextHop;
 pub use neighbours::TooWide;
 pub use plane::{
     Dataplane, Full, Pinning, PortConfig, PortHandle, RouteChange, RouteError, StartError,
-    StartReport, WorkerConfig,
+    StartReport, WorkerConfig, pool_octets,
 };
 pub use road::{PuntReason, Punted};
 pub use shared::BacklogView;

@@ -70,6 +70,9 @@ impl Worker {
             }
             self.rest(moved);
         }
+        // What was asked for before the end is still sent: masters resign by it.
+        while self.take_commands() > 0 {}
+        drain_backlog(&mut self.egress, &mut self.doors);
     }
 
     /// Takes one burst down the road; returns how many frames it had.

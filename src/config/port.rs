@@ -335,17 +335,28 @@ fn station_mac(value: &DeValue<'_>) -> Result<MacAddr, Mistake> {
     ))
 }
 
+/// The shortest prefix that can be connected.
+const CONNECTED_LENGTH_MIN: u8 = 8;
+
 fn interface_address(value: &DeValue<'_>) -> Result<Ipv4Prefix, Mistake> {
     let prefix: Ipv4Prefix =
         value::parsed("an address with its prefix length", "192.0.2.1/24")(value)?;
     check_host(prefix.addr(), prefix)?;
-    if prefix.len() == 0 {
-        return Err(Mistake::new(
-            format!("{prefix} would connect the whole world"),
-            "give the length of the connected prefix, as in \"192.0.2.1/24\"",
-        ));
-    }
+    check_connected(prefix)?;
     Ok(prefix)
+}
+
+/// Refuses a network that is too large for the workers' table of its addresses.
+pub(super) fn check_connected(network: Ipv4Prefix) -> Result<(), Mistake> {
+    if network.len() >= CONNECTED_LENGTH_MIN {
+        return Ok(());
+    }
+    Err(Mistake::new(
+        format!("{} is too large for a connected network", network.masked()),
+        format!(
+            "use a prefix length of /{CONNECTED_LENGTH_MIN} or longer, or a gateway for all beyond"
+        ),
+    ))
 }
 
 /// Refuses an address that no host of `prefix` can have.

@@ -131,8 +131,8 @@ pub struct WorkersConfig {
     pub idle_sleep: Duration,
     /// Packets taken from a queue at once.
     pub burst_size: u16,
-    /// Packet buffers, shared by all ports.
-    pub mbufs: u32,
+    /// Packet buffers, shared by all ports; without it as many as queues and backlogs can hold, and some to spare.
+    pub mbufs: Option<u32>,
     /// Packets that a worker holds back at most.
     pub backlog: u32,
 }
@@ -157,23 +157,22 @@ impl WorkersConfig {
                 .with_default(
                     mistakes,
                     "burst-size",
-                    32,
-                    value::integer(1..=256, "packets"),
+                    64,
+                    value::integer(1..=64, "packets"),
                 )
                 .value,
             mbufs: table
-                .with_default(
+                .optional(
                     mistakes,
                     "mbufs",
-                    16_384,
                     value::integer(1024..=4_194_304, "buffers"),
                 )
-                .value,
+                .map(|mbufs| mbufs.value),
             backlog: table
                 .with_default(
                     mistakes,
                     "backlog",
-                    2048,
+                    4096,
                     value::integer(64..=1_048_576, "packets"),
                 )
                 .value,

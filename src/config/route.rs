@@ -8,7 +8,7 @@ use serde::Serialize;
 use toml::de::DeValue;
 
 use super::mistake::{Located, Mistake};
-use super::port::{Ports, check_host};
+use super::port::{Ports, check_connected, check_host};
 use super::section::{Mistakes, Section};
 use super::value;
 
@@ -162,7 +162,11 @@ impl RouteConfig {
                 }
             }
             RouteTarget::Port { port } => {
-                ports.find(port, mistakes);
+                if ports.find(port, mistakes).is_some()
+                    && let Err(mistake) = check_connected(self.prefix.value)
+                {
+                    mistakes.note(&self.prefix.span, mistake);
+                }
             }
             RouteTarget::Blackhole { .. } | RouteTarget::Unreachable { .. } => {}
         }

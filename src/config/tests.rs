@@ -70,7 +70,7 @@ fn a_right_file_is_read_with_every_default_filled_in() {
         panic!("{}", LoadError::Mistakes(problems));
     });
     assert_eq!(config.workers.count.value, 2);
-    assert_eq!(config.workers.burst_size, 32);
+    assert_eq!(config.workers.burst_size, 64);
     assert_eq!(config.ports[0].mtu, 1500);
     assert_eq!(config.ports[1].device.name(), "0000:03:00.0");
     assert_eq!(config.control.socket, Path::new(DEFAULT_SOCKET));
@@ -132,6 +132,7 @@ const WRONG: &[Wrong] = &[
     Wrong("198.51.100.2/30", "198.51.100.2", "\"198.51.100.2\"", "an address and a length", "192.0.2.1/24"),
     Wrong("198.51.100.2/30", "198.51.100.0/30", "\"198.51.100.0/30\"", "is the network address of 198.51.100.0/30", "between 198.51.100.1 and 198.51.100.2"),
     Wrong("198.51.100.2/30", "198.51.100.3/30", "\"198.51.100.3/30\"", "is the broadcast address", "between 198.51.100.1 and 198.51.100.2"),
+    Wrong("198.51.100.2/30", "100.0.0.2/7", "\"100.0.0.2/7\"", "100.0.0.0/7 is too large for a connected network", "/8 or longer"),
     Wrong("198.51.100.2/30", "224.0.0.5/30", "\"224.0.0.5/30\"", "not the address of a host", "unicast address"),
     Wrong("mtu = 9000", "mtu = 67", "67", "`mtu`: 67 is out of range", "choose 68 to 9600 octets"),
     Wrong("mtu = 9000", "mtu = \"9000\"", "\"9000\"", "expected an integer, found a string", "write an integer"),
@@ -142,6 +143,7 @@ const WRONG: &[Wrong] = &[
     Wrong("via = \"198.51.100.1\"", "via = \"198.51.100.1\"\nport = \"lan\"", "\"lan\"\n\n[[route]]", "is at port \"wan\", not at \"lan\"", "leave `port` out"),
     Wrong("via = \"198.51.100.1\"", "via = \"198.51.100.1\"\nblackhole = true", "true\n\n[[route]]", "via and blackhole at once", "keep one"),
     Wrong("via = \"198.51.100.1\"", "", "[[route]]\nprefix = \"0.0.0.0/0\"", "leads nowhere", "blackhole = true"),
+    Wrong("via = \"198.51.100.1\"", "port = \"lan\"", "\"0.0.0.0/0\"", "0.0.0.0/0 is too large for a connected network", "a gateway for all beyond"),
     Wrong("via = \"198.51.100.1\"", "port = \"lam\"", "\"lam\"", "no port is called \"lam\"", "did you mean \"lan\"?"),
     Wrong("prefix = \"0.0.0.0/0\"", "prefix = \"10.0.0.1/8\"", "\"10.0.0.1/8\"", "has bits set behind its length", "write \"10.0.0.0/8\""),
     Wrong("prefix = \"0.0.0.0/0\"", "prefix = \"192.0.2.0/24\"", "\"192.0.2.0/24\"", "connected at port \"lan\" already", "remove the route"),

@@ -1,9 +1,277 @@
 //! The control thread, which owns every table, all protocol state and every decision.
 //! Console and socket threads only bring it requests.
+//!
+//! | file | what lives there |
+//! |---|---|
+//! | this one | the loop: when what is done |
+//! | `router.rs` | the decisions: host, virtual routers and routes put together |
+//! | `road.rs` | the data plane's side: what is decided becomes commands for the workers |
+//! | `plan.rs`, `reload.rs` | what follows from a configuration, and what of it can change while running |
+//! | `host/`, `vrrp/`, `routes.rs` | what a host does, the virtual routers, the routes |
 
 pub mod host;
 pub mod plan;
 pub mod reload;
+pub mod road;
 pub mod router;
 pub mod routes;
 pub mod vrrp;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crossbeam::channel::{Receiver, RecvTimeoutError};
+use dataplane::addr::MacAddr;
+use dataplane::counters::PuntClass;
+use dataplane::dpdk::Mbuf;
+use thiserror::Error;
+use vrrpd::Time;
+
+use crate::command::Command;
+use crate::config::{Config, LoadError, Machine};
+use crate::log::Log;
+use crate::request::{Reply, Request};
+use crate::show::{Answer, Done};
+use crate::signals::Signals;
+use host::{HostConfig, PortIndex};
+use reload::{Reload, ReloadError};
+use road::Road;
+use router::{ConfigureError, Router};
+
+/// Frames of ARP taken up in a round.
+const ARP_BUDGET: usize = 256;
+/// Other frames taken up in a round.
+const REST_BUDGET: usize = 256;
+/// Requests answered in a round.
+const REQUEST_BUDGET: usize = 16;
+/// How often the drivers are asked for the state of their links.
+const LINK_LOOK: Duration = Duration::from_millis(10);
+
+/// The control thread's state. It stays on the thread that started DPDK.
+#[derive(Debug)]
+pub struct Control {
+    file: PathBuf,
+    config: Config,
+    road: Road,
+    router: Router<Mbuf>,
+    requests: Receiver<Request>,
+    signals: Signals,
+    log: Log,
+    clock: Instant,
+    rounds: u64,
+    /// By port: whether its link was up at the last look.
+    links: Vec<bool>,
+    next_link_look: Time,
+    quit: bool,
+}
+
+/// Why a new configuration is not in force.
+#[derive(Debug, Error)]
+enum ReloadFailed {
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    #[error(transparent)]
+    Reload(#[from] ReloadError),
+    #[error(transparent)]
+    Configure(#[from] ConfigureError),
+}
+
+impl Control {
+    /// Puts `config`, which was read from `file`, in force over a data plane that was started with it.
+    ///
+    /// # Errors
+    /// The routes do not fit, or the protocol refuses a virtual router.
+    pub fn new(
+        file: &Path,
+        config: Config,
+        road: Road,
+        requests: Receiver<Request>,
+        signals: Signals,
+        log: Log,
+    ) -> Result<Self, ConfigureError> {
+        let ports = road.dataplane.ports().len();
+        let mut control = Self {
+            file: file.to_owned(),
+            config,
+            road,
+            router: Router::new(HostConfig::default()),
+            requests,
+            signals,
+            log,
+            clock: Instant::now(),
+            rounds: 0,
+            links: vec![false; ports],
+            next_link_look: Time::ZERO,
+            quit: false,
+        };
+        let config = control.config.clone();
+        control.configure(&config)?;
+        control.road.dataplane.start_forwarding();
+        Ok(control)
+    }
+
+    /// Goes round until a signal or a command ends it; then masters resign, workers and ports stop, and what was lost of the
+    /// packet buffers is logged.
+    pub fn run(mut self) {
+        while !self.quit && !self.signals.stop() {
+            let busy = self.round();
+            if !busy {
+                self.wait();
+            }
+        }
+        self.stop();
+    }
+
+    /// One round: everything of VRRP that has arrived, then so much of the rest, then timers. Returns whether more frames wait.
+    fn round(&mut self) -> bool {
+        // The time is taken before the frames, so that none that arrived in time is taken for late.
+        let now = self.now();
+        self.rounds += 1;
+        self.take_vrrp(now);
+        let arp = self.take(now, PuntClass::Arp, ARP_BUDGET);
+        let rest = self.take(now, PuntClass::Rest, REST_BUDGET);
+        self.look_at_links(now);
+        self.router.carry_out(now, &mut self.road);
+        self.router.tick(now);
+        self.router.carry_out(now, &mut self.road);
+        if self.signals.take_reload() {
+            self.reload_by_signal();
+        }
+        for _ in 0..REQUEST_BUDGET {
+            let Ok(request) = self.requests.try_recv() else {
+                break;
+            };
+            self.serve(request);
+        }
+        self.road.dataplane.maintain();
+        arp == ARP_BUDGET || rest == REST_BUDGET
+    }
+
+    fn take_vrrp(&mut self, now: Time) {
+        let router = &mut self.router;
+        self.road
+            .dataplane
+            .poll_punts(PuntClass::Vrrp, usize::MAX, &mut |punted| {
+                router.on_vrrp(now, punted.port, punted.mbuf.data());
+            });
+    }
+
+    fn take(&mut self, now: Time, class: PuntClass, budget: usize) -> usize {
+        let router = &mut self.router;
+        self.road
+            .dataplane
+            .poll_punts(class, budget, &mut |punted| {
+                router.on_punt(now, punted.port, punted.mbuf);
+            })
+    }
+
+    fn look_at_links(&mut self, now: Time) {
+        if now < self.next_link_look {
+            return;
+        }
+        self.next_link_look = now + LINK_LOOK;
+        for (port, was_up) in (0 as PortIndex..).zip(&mut self.links) {
+            // A driver that does not say has a link: frames will tell.
+            let up = match self.road.dataplane.link(port) {
+                Ok(Some(link)) => link.up,
+                Ok(None) | Err(_) => true,
+            };
+            if up != *was_up {
+                let name = self.config.ports.get(usize::from(port));
+                let name = name.map_or("", |port| port.name.as_str());
+                tracing::info!(port = name, "link {}", if up { "up" } else { "down" });
+                if !up {
+                    self.router.forget_neighbours(port);
+                }
+            }
+            *was_up = up;
+            self.router.on_link(now, port, up);
+        }
+    }
+
+    /// Sleeps until the next timer or request, a tick at most.
+    fn wait(&mut self) {
+        let tick = self.config.control.tick;
+        let pause = match self.router.poll_timeout() {
+            Some(due) => tick.min(due.since(self.now())),
+            None => tick,
+        };
+        match self.requests.recv_timeout(pause) {
+            Ok(request) => self.serve(request),
+            Err(RecvTimeoutError::Timeout) => {}
+            // Nobody can ask any more, which happens only at the end.
+            Err(RecvTimeoutError::Disconnected) => std::thread::sleep(pause),
+        }
+    }
+
+    fn serve(&mut self, request: Request) {
+        let reply: Reply = match &request.command {
+            Command::Reload => match self.reload() {
+                Ok(text) => Ok(Answer::Done(Done::new(text))),
+                Err(error) => Err(error.to_string()),
+            },
+            Command::Quit => {
+                self.quit = true;
+                Ok(Answer::Done(Done::new("the router ends")))
+            }
+            _ => Err("not yet".to_owned()),
+        };
+        request.answer(reply);
+    }
+
+    fn reload_by_signal(&mut self) {
+        match self.reload() {
+            Ok(text) => tracing::info!("{text}"),
+            Err(error) => tracing::error!("the configuration stays as it was:\n{error}"),
+        }
+    }
+
+    /// Reads the file again and puts in force what can change. Returns what to say about it.
+    fn reload(&mut self) -> Result<String, ReloadFailed> {
+        let new = Config::load(&self.file, &Machine::look())?;
+        let Reload {
+            config,
+            needs_restart,
+        } = reload::merge(&self.config, new)?;
+        self.configure(&config)?;
+        self.log.set_level(config.log.level);
+        self.config = config;
+        if needs_restart.is_empty() {
+            return Ok("the configuration is in force".to_owned());
+        }
+        Ok(format!(
+            "the configuration is in force, but for what needs a restart: {}",
+            needs_restart.join(", ")
+        ))
+    }
+
+    fn configure(&mut self, config: &Config) -> Result<(), ConfigureError> {
+        let macs: Vec<MacAddr> = self.road.dataplane.ports().map(|port| port.mac).collect();
+        self.router
+            .configure(self.now(), config, &macs, &mut self.road)
+    }
+
+    fn now(&self) -> Time {
+        Time::ZERO + self.clock.elapsed()
+    }
+
+    /// Masters resign; then everything ends, in the order in which it depends on each other.
+    fn stop(mut self) {
+        let now = self.now();
+        self.router.shutdown(now, &mut self.road);
+        let Self { router, road, .. } = self;
+        // What waits for neighbours holds packet buffers.
+        drop(router);
+        let Road {
+            dataplane, hooks, ..
+        } = road;
+        hooks.finish(HOOKS_PATIENCE);
+        match dataplane.shutdown().mbufs {
+            0 => tracing::info!("stopped"),
+            lost => tracing::warn!("stopped; {lost} packet buffers did not come back"),
+        }
+    }
+}
+
+/// How long hooks may go on at the end.
+const HOOKS_PATIENCE: Duration = Duration::from_secs(1);

@@ -138,7 +138,7 @@ mod tests {
                 "mtu of port \"lan\""
             ]
         );
-        assert_eq!(reload.config.workers.mbufs, 4096);
+        assert_eq!(reload.config.workers.mbufs, Some(4096));
         assert_eq!(reload.config.ports[0].device, present.ports[0].device);
         assert_eq!(
             reload.config.ports[0].addresses[0].to_string(),

@@ -5,11 +5,10 @@
 use std::net::Ipv4Addr;
 
 use dataplane::addr::{Ipv4Prefix, MacAddr};
-use dataplane::wire::ipv4::Protocol;
 use thiserror::Error;
 use vrrpd::Time;
 
-use super::host::{self, HostConfig, HostStack, Originated, PortIndex, Route};
+use super::host::{self, HostConfig, HostStack, PortIndex, Route};
 use super::plan;
 use super::routes::{Change, RouteTable, derive};
 use super::vrrp::{self, ApplyError, Charge, GroupKey, HookCall, Vrrp};
@@ -28,10 +27,10 @@ pub trait Workers {
     fn set_neighbour(&mut self, port: PortIndex, address: Ipv4Addr, mac: Option<MacAddr>);
     /// Tells who routes what is sent to a virtual MAC; `None`: nobody knows it any more.
     fn set_charge(&mut self, group: GroupKey, charge: Option<Charge>);
-    /// Changes routes.
+    /// Changes routes, in the order given.
     ///
     /// # Errors
-    /// The table has no room for them, in words; none is changed.
+    /// The first change that cannot be made, in words; those before it are made, and those after it are not.
     fn change_routes(&mut self, changes: &[Change]) -> Result<(), String>;
     /// Runs a command of the operator's.
     fn run_hook(&mut self, call: HookCall);
@@ -89,14 +88,9 @@ impl<P: AsRef<[u8]> + AsMut<[u8]>> Router<P> {
         let changes = self.routes.difference(&wanted);
         workers
             .change_routes(&changes)
-            .map_err(ConfigureError::Routes)?;
-        if let Err(refused) = self.vrrp.apply(now, &ports, groups) {
-            let back: Vec<Change> = changes.iter().map(|change| self.undoing(*change)).collect();
-            workers
-                .change_routes(&back)
-                .map_err(ConfigureError::Routes)?;
-            return Err(refused.into());
-        }
+            .map_err(ConfigureError::Routes)
+            .and_then(|()| Ok(self.vrrp.apply(now, &ports, groups)?))
+            .inspect_err(|_| self.put_back(&changes, workers))?;
         for change in changes {
             self.routes.apply(change);
         }
@@ -105,14 +99,21 @@ impl<P: AsRef<[u8]> + AsMut<[u8]>> Router<P> {
         Ok(())
     }
 
-    /// The change that takes `change` back, before it is applied to the routes here.
-    fn undoing(&self, change: Change) -> Change {
-        let prefix = match change {
-            Change::Set(prefix, _) | Change::Remove(prefix) => prefix,
-        };
-        match self.routes.get(prefix) {
-            Some(route) => Change::Set(prefix, route),
-            None => Change::Remove(prefix),
+    /// Has the workers' routes be again what they are here, after some of `changes` were made.
+    fn put_back(&self, changes: &[Change], workers: &mut impl Workers<Packet = P>) {
+        let back: Vec<Change> = changes
+            .iter()
+            .rev()
+            .map(|change| match *change {
+                Change::Set(prefix, _) | Change::Remove(prefix) => match self.routes.get(prefix) {
+                    Some(route) => Change::Set(prefix, route),
+                    None => Change::Remove(prefix),
+                },
+            })
+            .collect();
+        // There was room for them before. If there is none now, the next reload tries again.
+        if let Err(refused) = workers.change_routes(&back) {
+            tracing::error!("the workers' routes cannot be put back: {refused}");
         }
     }
 
@@ -212,22 +213,7 @@ impl<P: AsRef<[u8]> + AsMut<[u8]>> Router<P> {
     ) {
         match output {
             vrrp::Output::Transmit { port, frame } => workers.transmit(port, &frame),
-            vrrp::Output::Unicast {
-                source,
-                destination,
-                payload,
-            } => self.host.send(
-                now,
-                &self.routes,
-                &Originated {
-                    traffic_class: vrrp::TRAFFIC_CLASS,
-                    ttl: vrrpd::wire::TTL,
-                    protocol: Protocol::VRRP,
-                    source: Some(source),
-                    destination,
-                    payload,
-                },
-            ),
+            vrrp::Output::Send(packet) => self.host.send(now, &self.routes, &packet),
             vrrp::Output::Announce { group, address } => {
                 self.host.announce(group.port, group.vrid, address);
             }

@@ -8,6 +8,9 @@ use thiserror::Error;
 
 use super::{Eal, Errno, Mbuf, c_string};
 
+/// Octets before a fresh buffer's data.
+const HEADROOM: u16 = dpdk_sys::shim_layout::SHIM_PKTMBUF_HEADROOM as u16;
+
 /// Why a pool could not be made.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
@@ -32,6 +35,13 @@ unsafe impl Send for Mempool {}
 unsafe impl Sync for Mempool {}
 
 impl Mempool {
+    /// What a buffer with this room for data takes in all, about: its header, the headroom, and the pool's own words.
+    #[must_use]
+    pub fn object_octets(data_room: u16) -> u32 {
+        const MBUF_AND_POOL_OCTETS: u32 = 128 + 64 + 64;
+        u32::from(data_room) + u32::from(HEADROOM) + MBUF_AND_POOL_OCTETS
+    }
+
     /// Makes a pool of `mbufs` buffers with `data_room` octets for a frame each; every registered thread may keep
     /// `cache` of them at hand (at most 512). `socket` is a NUMA node, or -1.
     ///
@@ -45,7 +55,6 @@ impl Mempool {
         data_room: u16,
         socket: i32,
     ) -> Result<Self, MempoolError> {
-        const HEADROOM: u16 = dpdk_sys::shim_layout::SHIM_PKTMBUF_HEADROOM as u16;
         let name = c_string(name);
         // SAFETY: `name` is terminated; the EAL runs, as `_eal` proves.
         let raw = unsafe {

@@ -15,6 +15,7 @@ use thiserror::Error;
 
 pub use config::{Pinning, PortConfig, PortHandle, StartError, StartReport, WorkerConfig};
 pub use routing::{RouteChange, RouteError};
+pub use start::pool_octets;
 
 use crate::addr::MacAddr;
 use crate::burst_times::BurstTimeCounts;

@@ -192,7 +192,7 @@ impl Routing {
             let is_local = |index: HopIndex| {
                 self.hops
                     .get(usize::from(index))
-                    .is_some_and(|hop| matches!(hop.kind, NextHop::Local { .. }))
+                    .is_some_and(|hop| matches!(hop.kind, NextHop::Local))
             };
             self.own_changed |= if index.is_some_and(is_local) {
                 self.own.insert(prefix.addr())
@@ -266,10 +266,8 @@ impl Dataplane {
             return Ok(None);
         };
         let port = match next_hop {
-            NextHop::Connected { port }
-            | NextHop::Gateway { port, .. }
-            | NextHop::Local { port } => Some(port),
-            NextHop::Broadcast | NextHop::Unreachable | NextHop::Blackhole => None,
+            NextHop::Connected { port } | NextHop::Gateway { port, .. } => Some(port),
+            NextHop::Local | NextHop::Broadcast | NextHop::Unreachable | NextHop::Blackhole => None,
         };
         if let Some(port) = port.filter(|&port| usize::from(port) >= self.ports.len()) {
             return Err(RouteError::Port(port));

@@ -114,26 +114,40 @@ fn probe(eal: &Eal, ports: Vec<PortConfig>) -> Result<Vec<(PortConfig, Port)>, S
         .collect())
 }
 
-/// A pool whose buffers hold the largest frame of any port, and enough of them that no queue starves another.
+/// How many buffers the pool needs, and the room for data in each: the largest frame of any port fits, and no queue starves
+/// another.
+fn pool_demand<'a>(
+    ports: impl Iterator<Item = &'a PortConfig>,
+    config: &WorkerConfig,
+) -> (u32, u16) {
+    let workers = u32::from(config.count);
+    let mut queues = 0;
+    let mut largest = 0;
+    for port in ports {
+        let rx = u32::from(port.rx_queues.unwrap_or(config.count));
+        queues += rx * u32::from(port.rx_descriptors) + workers * u32::from(port.tx_descriptors);
+        largest = largest.max(port.mtu);
+    }
+    let rings = (RINGS.vrrp + RINGS.arp + RINGS.rest + RINGS.commands) as u32;
+    let a_worker = config.backlog + rings + 2 * u32::from(CACHE_MBUFS) + 4 * BURST_MAX as u32;
+    let mbufs = config.mbufs.unwrap_or(queues + workers * a_worker + 4096);
+    let data_room = largest.saturating_add(FRAME_OVERHEAD_OCTETS).max(2048);
+    (mbufs, data_room)
+}
+
+/// The octets that the pool of packet buffers will take, within a few hundredths.
+#[must_use]
+pub fn pool_octets(ports: &[PortConfig], config: &WorkerConfig) -> u64 {
+    let (mbufs, data_room) = pool_demand(ports.iter(), config);
+    u64::from(mbufs) * u64::from(Mempool::object_octets(data_room))
+}
+
 fn make_pool(
     eal: &Eal,
     ports: &[(PortConfig, Port)],
     config: &WorkerConfig,
 ) -> Result<Mempool, StartError> {
-    let largest = ports.iter().map(|(port, _)| port.mtu).max().unwrap_or(1500);
-    let data_room = largest.saturating_add(FRAME_OVERHEAD_OCTETS).max(2048);
-    let workers = u32::from(config.count);
-    let queues: u32 = ports
-        .iter()
-        .map(|(port, _)| {
-            let rx =
-                u32::from(port.rx_queues.unwrap_or(config.count)) * u32::from(port.rx_descriptors);
-            rx + workers * u32::from(port.tx_descriptors)
-        })
-        .sum();
-    let rings = (RINGS.vrrp + RINGS.arp + RINGS.rest + RINGS.commands) as u32;
-    let a_worker = config.backlog + rings + 2 * u32::from(CACHE_MBUFS) + 4 * BURST_MAX as u32;
-    let mbufs = config.mbufs.unwrap_or(queues + workers * a_worker + 4096);
+    let (mbufs, data_room) = pool_demand(ports.iter().map(|(port, _)| port), config);
     let socket = ports
         .first()
         .and_then(|(_, port)| port.info().ok())

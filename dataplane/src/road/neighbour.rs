@@ -47,7 +47,7 @@ fn leave(packet: &mut Packet, kind: NextHop, port: u16, doors: &mut Doors) {
     let reason = match kind {
         NextHop::Broadcast => return doors.discard(mbuf, DiscardReason::Broadcast),
         NextHop::Blackhole => return doors.discard(mbuf, DiscardReason::Blackhole),
-        NextHop::Local { .. } => PuntReason::ForUs,
+        NextHop::Local => PuntReason::ForUs,
         NextHop::Unreachable => PuntReason::Unreachable,
         NextHop::Connected { port } => PuntReason::NoNeighbour {
             egress: port,

@@ -38,13 +38,13 @@ impl Workers for Noted {
     }
 
     fn change_routes(&mut self, changes: &[Change]) -> Result<(), String> {
-        if self
-            .routes_max
-            .is_some_and(|max| self.routes.count() + changes.len() > max)
-        {
-            return Err("full".to_owned());
-        }
         for change in changes {
+            let full = self
+                .routes_max
+                .is_some_and(|max| self.routes.count() >= max);
+            if full && matches!(change, Change::Set(..)) {
+                return Err("full".to_owned());
+            }
             self.routes.apply(*change);
         }
         Ok(())
@@ -226,7 +226,8 @@ fn routes_that_do_not_fit_change_nothing() {
         &mut workers,
     );
     assert_eq!(refused, Err(ConfigureError::Routes("full".to_owned())));
-    assert!(router.routes().iter().eq(before));
+    assert!(router.routes().iter().eq(before.iter().copied()));
+    assert!(workers.routes.iter().eq(before));
     assert_eq!(router.vrrp().groups().count(), 1);
     assert_eq!(workers.charges.len(), 1);
 }

@@ -11,7 +11,7 @@ use vrrpd::wire::TTL;
 use crate::control::host::Originated;
 
 /// Internetwork control (CS6), in which routers speak to each other (RFC 4594 section 3.2).
-pub const TRAFFIC_CLASS: u8 = 0xc0;
+const TRAFFIC_CLASS: u8 = 0xc0;
 
 /// The VRRP packet in `frame`, or `None` if there is no whole one: another protocol, a fragment, a damaged header.
 pub(super) fn read(frame: &[u8]) -> Option<Received<'_>> {

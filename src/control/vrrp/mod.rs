@@ -31,7 +31,6 @@ pub mod tracking;
 
 pub use config::{GroupConfig, SourceMac, Tracked, Watch};
 pub use driver::{ApplyError, Charge, GroupKey, Output, Vrrp};
-pub use frame::TRAFFIC_CLASS;
 pub use hooks::{HookCall, HookRunner};
 pub use show::show;
 pub use tracking::{AddressWatch, Ping};

@@ -1,0 +1,123 @@
+//! `manifold run`: brings everything up in order, each failure with its remedy, and hands over to the control loop.
+
+use std::io;
+use std::path::Path;
+
+use dataplane::dpdk::{Eal, EalError, Rss as DpdkRss};
+use dataplane::{Dataplane, Pinning, PortConfig, StartError, WorkerConfig};
+use thiserror::Error;
+
+use crate::config::{Config, LoadError, Machine, Rss};
+use crate::console::Console;
+use crate::control::Control;
+use crate::control::road::Road;
+use crate::control::router::ConfigureError;
+use crate::control::vrrp::HookRunner;
+use crate::control::vrrp::hooks::TIME_LIMIT;
+use crate::ctl::{Server, SocketError};
+use crate::eal;
+use crate::log::Log;
+use crate::request;
+use crate::signals::Signals;
+
+/// Why the router did not start, or did not end well.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] LoadError),
+    /// Another router has the control socket, or it cannot be made.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    /// DPDK's environment does not start.
+    #[error(transparent)]
+    Eal(#[from] EalError),
+    /// A port or a worker does not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// Routes or virtual routers are refused.
+    #[error(transparent)]
+    Configure(#[from] ConfigureError),
+    /// The system has no thread or no signal handler to give.
+    #[error("the system refuses: {0}")]
+    System(#[from] io::Error),
+    /// A line at the prompt or in a batch failed, which was told there.
+    #[error("the console failed")]
+    Console,
+}
+
+/// Runs the router that `file` describes until it is told to stop, with a prompt if it is `interactive`. `eal_extra` are the
+/// operator's arguments for the EAL.
+///
+/// # Errors
+/// [`RunError`], which says what to do.
+pub fn run(file: &Path, interactive: bool, eal_extra: &[String]) -> Result<(), RunError> {
+    let machine = Machine::look();
+    let config = Config::load(file, &machine)?;
+    let log = Log::start(&config.log);
+    let signals = Signals::catch()?;
+    let (asker, requests) = request::queue(request::PATIENCE);
+    // First of all, so that a second router on the same socket disturbs nothing of the first one's.
+    let server = Server::start(&config.control.socket, asker.clone())?;
+
+    let ports: Vec<PortConfig> = config.ports.iter().map(port).collect();
+    let workers = workers(&config);
+    let eal = eal::arguments(
+        &config,
+        eal_extra,
+        &machine,
+        eal::huge_pages_free(),
+        dataplane::pool_octets(&ports, &workers),
+    );
+    if let Some(note) = eal.note {
+        tracing::warn!("{note}");
+    }
+    let eal = Eal::init(&eal.arguments)?;
+    let (dataplane, report) = Dataplane::start(eal, ports, &workers)?;
+    for warning in report.warnings {
+        tracing::warn!("{warning}");
+    }
+    let road = Road::new(dataplane, HookRunner::start(TIME_LIMIT)?);
+    let control = Control::new(file, config, road, requests, signals, log)?;
+    tracing::info!("forwarding");
+
+    let console = interactive.then(|| Console::open(asker)).transpose()?;
+    control.run();
+    drop(server);
+    match console {
+        Some(console) if console.failed() => Err(RunError::Console),
+        _ => Ok(()),
+    }
+}
+
+fn port(port: &crate::config::PortConfig) -> PortConfig {
+    PortConfig {
+        mac: port.mac,
+        mtu: port.mtu,
+        rx_queues: port.rx_queues.as_ref().map(|queues| queues.value),
+        rss: match port.rss {
+            Rss::None => DpdkRss::None,
+            Rss::Both => DpdkRss::Both,
+            Rss::Source => DpdkRss::Source,
+            Rss::Destination => DpdkRss::Destination,
+        },
+        ..PortConfig::new(&port.name, &port.device.to_string())
+    }
+}
+
+fn workers(config: &Config) -> WorkerConfig {
+    let workers = &config.workers;
+    WorkerConfig {
+        count: workers.count.value,
+        pinning: if workers.cpus.is_empty() {
+            Pinning::None
+        } else {
+            Pinning::Cpus(workers.cpus.iter().map(|cpu| cpu.value).collect())
+        },
+        idle_sleep: workers.idle_sleep,
+        burst: usize::from(workers.burst_size),
+        backlog: workers.backlog,
+        mbufs: workers.mbufs,
+        ..WorkerConfig::default()
+    }
+}
