@@ -1,5 +1,5 @@
 //! Moves: a router hands conditions over to another, in timer mode (A4) or packet by packet in sequence mode (A5, A6). Here is what
-//! both sides have in common and how moves are told apart; P's side is in [`leaving`], N's in [`arriving`]. Which moves there should be is not decided
+//! both sides have in common and how moves are told apart; P's side is in `leaving`, N's in `arriving`. Which moves there should be is not decided
 //! here, and packets are not touched: the data plane is asked by [`Command`]s, and says when it is done.
 //!
 //! # Driving
