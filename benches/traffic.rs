@@ -9,11 +9,11 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 
 /// Octets of a frame, without the frame check sequence.
-pub const FRAME_OCTETS: usize = 60;
+pub(crate) const FRAME_OCTETS: usize = 60;
 
 /// One of the two loads of the benchmark.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Load {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Load {
     /// 512 packets of 512 source hosts over 16 routes: all that is touched stays in the first caches.
     Small,
     /// 65,536 packets of 65,536 source hosts to 131,072 destinations over 100,000 routes: next to nothing does.
@@ -22,7 +22,7 @@ pub enum Load {
 
 impl Load {
     /// The name in tables and JSON.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Load::Small => "small",
             Load::Large => "large",
@@ -30,7 +30,7 @@ impl Load {
     }
 
     /// How many frames the file holds, one a source host.
-    pub fn packets(self) -> u32 {
+    pub(crate) fn packets(self) -> u32 {
         match self {
             Load::Small => 512,
             Load::Large => 65_536,
@@ -38,7 +38,7 @@ impl Load {
     }
 
     /// The source of packet `index`: host `index` of 10.0.0.0/16.
-    pub fn source(self, index: u32) -> Ipv4Addr {
+    pub(crate) fn source(self, index: u32) -> Ipv4Addr {
         Ipv4Addr::from(0x0a00_0000 | (index & 0xffff))
     }
 
@@ -46,19 +46,21 @@ impl Load {
     ///
     /// Small: 16 of length 24 below 172.16.0.0. Large: 100,000 of length 24 from 20.0.0.0 upward, so that each lies
     /// in a group of the FIB of its own.
-    pub fn routes(self) -> Vec<(Ipv4Addr, u8)> {
+    pub(crate) fn routes(self) -> Vec<(Ipv4Addr, u8)> {
         let (first, count) = match self {
             Load::Small => (0xac10_0000_u32, 16),
             Load::Large => (0x1400_0000, 100_000),
         };
-        (0..count).map(|route| (Ipv4Addr::from(first + (route << 8)), 24)).collect()
+        (0..count)
+            .map(|route| (Ipv4Addr::from(first + (route << 8)), 24))
+            .collect()
     }
 
     /// The destination of packet `index`, spread over all routes.
     ///
     /// Large draws from 131,072 destinations (hosts 1 and 2 behind 65,536 of the routes, picked by a full-period
     /// multiplicative walk), of which one replay of the file sees 65,536.
-    pub fn destination(self, index: u32) -> Ipv4Addr {
+    pub(crate) fn destination(self, index: u32) -> Ipv4Addr {
         match self {
             Load::Small => Ipv4Addr::from(0xac10_0001 + ((index % 16) << 8)),
             Load::Large => {
@@ -70,7 +72,7 @@ impl Load {
     }
 
     /// Writes the load to `path`, every frame addressed to `to`.
-    pub fn write_pcap(self, path: &Path, to: [u8; 6]) -> io::Result<()> {
+    pub(crate) fn write_pcap(self, path: &Path, to: [u8; 6]) -> io::Result<()> {
         let mut file = BufWriter::new(File::create(path)?);
         // Magic of microsecond stamps, version 2.4, no time zone, no accuracy, snap length, Ethernet.
         for word in [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 65_535, 1] {
@@ -99,7 +101,10 @@ impl Load {
         header[9] = 17;
         header[12..16].copy_from_slice(&self.source(index).octets());
         header[16..20].copy_from_slice(&self.destination(index).octets());
-        let sum: u32 = header.chunks(2).map(|two| u32::from(u16::from_be_bytes([two[0], two[1]]))).sum();
+        let sum: u32 = header
+            .chunks(2)
+            .map(|two| u32::from(u16::from_be_bytes([two[0], two[1]])))
+            .sum();
         let sum = (sum & 0xffff) + (sum >> 16);
         let sum = !((sum & 0xffff) + (sum >> 16)) as u16;
         header[10..12].copy_from_slice(&sum.to_be_bytes());
