@@ -1,29 +1,30 @@
-//! A member of VRRP groups over a packet socket: the protocol, ARP and ICMP exactly as in `manifold`, but no data plane behind
-//! them, so nothing is routed. For trying the protocol against other implementations where DPDK is not to be had; the
-//! end-to-end tests of the protocol run it.
+//! A router over one packet socket in place of a data plane: the host and the virtual routers exactly as in `manifold`, from
+//! the same configuration file, but nothing forwards packets at any rate to speak of. For trying the protocol against
+//! other implementations where DPDK is not to be had; the end-to-end tests of the protocol run it.
 //!
 //! It prints every change of state with the time, writes what `show vrrp --json` shows to a file on SIGUSR1, and
 //! resigns on SIGTERM.
 
 use std::error::Error;
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use clap::Parser;
-use dataplane::addr::{Ipv4Prefix, MacAddr};
+use dataplane::addr::MacAddr;
 use dataplane::wire::ethernet::{EtherType, Frame};
 use dataplane::wire::ipv4::{Packet, Protocol};
 use lab::packet_socket::PacketSocket;
-use manifold::control::host::{self, HostConfig, HostStack, Port, PortIndex, Route, Routes};
-use manifold::control::vrrp::{
-    Charge, GroupConfig, HookRunner, Output, Ping, SourceMac, Vrrp, hooks,
-};
+use manifold::config::{Config, Machine};
+use manifold::control::host::{HostConfig, PortIndex};
+use manifold::control::router::{Router, Workers};
+use manifold::control::routes::Change;
+use manifold::control::vrrp::{self, Charge, GroupKey, HookCall, HookRunner, hooks};
 use signal_hook::consts::{SIGTERM, SIGUSR1};
-use vrrpd::{Authentication, Checksum, Config, Time, Version, Vrid};
+use vrrpd::Time;
 
 /// The only port.
 const PORT: PortIndex = 0;
@@ -36,143 +37,91 @@ const FRAMES_MAX: usize = 4096;
 
 #[derive(Parser)]
 struct Arguments {
-    /// The interface; the kernel must have no address on it.
-    #[arg(long)]
-    interface: String,
-    /// This router's address and the length of its network's prefix.
-    #[arg(long)]
-    address: Ipv4Prefix,
-    /// The virtual address of the first group; the others follow it.
-    #[arg(long)]
-    virtual_address: Ipv4Addr,
-    /// The VRID of the first group; the others follow it.
-    #[arg(long, default_value_t = 7)]
-    vrid: u8,
-    /// How many groups.
-    #[arg(long, default_value_t = 1)]
-    groups: u8,
-    #[arg(long, default_value_t = 3)]
-    version: u8,
-    #[arg(long, default_value_t = 100)]
-    priority: u8,
-    #[arg(long, default_value_t = 1000)]
-    interval_ms: u64,
-    /// Leave a master of lower priority alone.
-    #[arg(long)]
-    no_preempt: bool,
-    #[arg(long, default_value_t = 0)]
-    preempt_delay_ms: u64,
-    /// The password of version 2.
-    #[arg(long)]
-    password: Option<String>,
-    /// Send version 3's checksum as RFC 9568 says until a peer is heard.
-    #[arg(long)]
-    checksum_auto: bool,
-    /// Send from the virtual MAC.
-    #[arg(long)]
-    source_mac_virtual: bool,
+    /// The configuration, with one port on a kernel interface that has no address of the kernel's.
+    #[arg(short, long)]
+    config: PathBuf,
     /// Where to write what is shown.
     #[arg(long)]
     show: PathBuf,
-    /// A program to run on every change of state.
-    #[arg(long)]
-    hook: Option<String>,
 }
 
-impl Arguments {
-    fn group(&self, index: u8) -> Result<GroupConfig, Box<dyn Error>> {
-        let version = match self.version {
-            2 => Version::V2 {
-                authentication: self
-                    .password
-                    .as_deref()
-                    .map_or(Authentication::None, Authentication::text),
-            },
-            _ => Version::V3 {
-                checksum: if self.checksum_auto {
-                    Checksum::Auto
-                } else {
-                    Checksum::With
-                },
-            },
-        };
-        let vrid = Vrid::new(self.vrid.wrapping_add(index)).ok_or("VRID 0")?;
-        let address = Ipv4Addr::from_bits(self.virtual_address.to_bits() + u32::from(index));
-        let mut protocol = Config::new(vrid, version, vec![IpAddr::V4(address)]);
-        protocol.priority = self.priority;
-        protocol.interval = Duration::from_millis(self.interval_ms);
-        protocol.preempt = !self.no_preempt;
-        protocol.preempt_delay = Duration::from_millis(self.preempt_delay_ms);
-        Ok(GroupConfig {
-            port: PORT,
-            port_name: self.interface.clone(),
-            local: self.address.addr(),
-            protocol,
-            tracked: Vec::new(),
-            source_mac: if self.source_mac_virtual {
-                SourceMac::Virtual
-            } else {
-                SourceMac::Own
-            },
-            hook: self.hook.clone().map(|program| vec![program]),
-        })
+/// What the workers do elsewhere: which frames come in, and how frames go out.
+struct Wire {
+    socket: PacketSocket,
+    mac: MacAddr,
+    /// Of which virtual MACs this router is in charge, by VRID.
+    in_charge: [bool; 256],
+    hooks: HookRunner,
+}
+
+impl Wire {
+    /// Whether a frame to `destination` is for this router.
+    fn takes(&self, destination: MacAddr) -> bool {
+        let in_charge = |vrid: u8| self.in_charge[usize::from(vrid)];
+        destination == self.mac
+            || destination.is_multicast()
+            || destination.vrid_v4().is_some_and(in_charge)
     }
 }
 
-/// Everything is on the one network.
-struct OneNetwork(Ipv4Prefix);
+impl Workers for Wire {
+    type Packet = Vec<u8>;
 
-impl Routes for OneNetwork {
-    fn route(&self, destination: Ipv4Addr) -> Option<Route> {
-        if destination == self.0.addr() {
-            Some(Route::Local)
-        } else {
-            self.0
-                .contains(destination)
-                .then_some(Route::Connected { port: PORT })
+    /// A frame that the link does not take is lost, as on any link.
+    fn transmit(&mut self, _: PortIndex, frame: &[u8]) {
+        if let Err(error) = self.socket.send(frame) {
+            tracing::debug!("not sent: {error}");
         }
+    }
+
+    fn forward(&mut self, port: PortIndex, packet: Vec<u8>) {
+        self.transmit(port, &packet);
+    }
+
+    /// The host, which sends everything here, knows its neighbours itself.
+    fn set_neighbour(&mut self, _: PortIndex, _: Ipv4Addr, _: Option<MacAddr>) {}
+
+    fn set_charge(&mut self, group: GroupKey, charge: Option<Charge>) {
+        self.in_charge[usize::from(group.vrid)] = charge == Some(Charge::Ours);
+    }
+
+    /// The host has the routes.
+    fn change_routes(&mut self, _: &[Change]) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn run_hook(&mut self, call: HookCall) {
+        self.hooks.submit(call);
     }
 }
 
 struct Member {
-    socket: PacketSocket,
-    mac: MacAddr,
+    wire: Wire,
     carrier: PathBuf,
-    routes: OneNetwork,
-    vrrp: Vrrp,
-    host: HostStack<Vec<u8>>,
-    hooks: HookRunner,
-    /// The virtual MACs of which this router is in charge, by VRID.
-    in_charge: [bool; 256],
+    router: Router<Vec<u8>>,
     start: Instant,
 }
 
 impl Member {
-    fn new(arguments: &Arguments) -> Result<Member, Box<dyn Error>> {
-        let system = PathBuf::from("/sys/class/net").join(&arguments.interface);
-        let mac: MacAddr = fs::read_to_string(system.join("address"))?.trim().parse()?;
-        let port = Port {
-            index: PORT,
-            mac,
-            mtu_octets: 1500,
-            addresses: vec![arguments.address],
-            further_networks: Vec::new(),
+    fn new(config: &Config) -> Result<Member, Box<dyn Error>> {
+        let [port] = &config.ports[..] else {
+            return Err("one port is wanted".into());
         };
-        let groups = (0..arguments.groups).map(|index| arguments.group(index));
-        let groups = groups.collect::<Result<Vec<_>, _>>()?;
-        let mut vrrp = Vrrp::new();
-        vrrp.apply(Time::ZERO, std::slice::from_ref(&port), groups)?;
-        let mut host = HostStack::new(HostConfig::default());
-        host.set_ports([port]);
-        Ok(Member {
-            socket: PacketSocket::open_here(&arguments.interface)?,
+        let interface = port.device.kernel_interface().ok_or("no interface")?;
+        let system = PathBuf::from("/sys/class/net").join(interface);
+        let mac: MacAddr = fs::read_to_string(system.join("address"))?.trim().parse()?;
+        let mut wire = Wire {
+            socket: PacketSocket::open_here(interface)?,
             mac,
-            carrier: system.join("carrier"),
-            routes: OneNetwork(arguments.address),
-            vrrp,
-            host,
-            hooks: HookRunner::start(hooks::TIME_LIMIT)?,
             in_charge: [false; 256],
+            hooks: HookRunner::start(hooks::TIME_LIMIT)?,
+        };
+        let mut router = Router::new(HostConfig::default());
+        router.configure(Time::ZERO, config, &[mac], &mut wire)?;
+        Ok(Member {
+            wire,
+            carrier: system.join("carrier"),
+            router,
             start: Instant::now(),
         })
     }
@@ -190,7 +139,7 @@ impl Member {
         let now = self.now();
         for _ in 0..FRAMES_MAX {
             let frame = match next.take() {
-                None => self.socket.receive(Duration::ZERO)?,
+                None => self.wire.socket.receive(Duration::ZERO)?,
                 first => first,
             };
             let Some(frame) = frame else {
@@ -201,11 +150,11 @@ impl Member {
         if look_at_link {
             // An interface that is down has no carrier to read.
             let up = fs::read_to_string(&self.carrier).is_ok_and(|carrier| carrier.trim() == "1");
-            self.vrrp.port_link(now, PORT, up);
+            self.router.on_link(now, PORT, up);
         }
-        self.vrrp.tick(now);
-        self.host.tick(now, &self.routes);
-        self.carry_out(now);
+        self.router.carry_out(now, &mut self.wire);
+        self.router.tick(now);
+        self.router.carry_out(now, &mut self.wire);
         Ok(())
     }
 
@@ -213,96 +162,36 @@ impl Member {
         let Ok(parsed) = Frame::parse(&frame) else {
             return;
         };
-        let to = parsed.destination;
-        let ours = to == self.mac
-            || to.is_multicast()
-            || to
-                .vrid_v4()
-                .is_some_and(|vrid| self.in_charge[usize::from(vrid)]);
-        if !ours {
+        if !self.wire.takes(parsed.destination) {
             return;
         }
         let is_vrrp = parsed.ether_type == EtherType::IPV4
             && Packet::parse(parsed.payload).is_ok_and(|packet| packet.protocol == Protocol::VRRP);
         if is_vrrp {
-            self.vrrp.on_frame(now, PORT, &frame);
+            self.router.on_vrrp(now, PORT, &frame);
         } else {
-            self.host.on_punt(now, &self.routes, PORT, frame);
-        }
-    }
-
-    fn carry_out(&mut self, now: Time) {
-        if let Some(virtuals) = self.vrrp.take_changed_virtuals() {
-            self.host.set_virtuals(virtuals);
-        }
-        while let Some(output) = self.vrrp.poll_output() {
-            match output {
-                Output::Transmit { frame, .. } => self.send(&frame),
-                Output::Send(packet) => self.host.send(now, &self.routes, &packet),
-                Output::Announce { group, address } => {
-                    self.host.announce(group.port, group.vrid, address);
-                }
-                Output::Charge { group, charge } => {
-                    self.in_charge[usize::from(group.vrid)] = charge == Some(Charge::Ours);
-                }
-                Output::Ping(Ping {
-                    to,
-                    identifier,
-                    sequence,
-                }) => self.host.ping(now, &self.routes, to, identifier, sequence),
-                Output::Hook(call) => self.hooks.submit(call),
-            }
-        }
-        while let Some(output) = self.host.poll_output() {
-            match output {
-                host::Output::Transmit { frame, .. } => self.send(&frame),
-                // Nothing is routed, so nobody needs a neighbour.
-                host::Output::Forward { .. } | host::Output::SetNeighbour { .. } => {}
-                host::Output::EchoReply {
-                    source: to,
-                    identifier,
-                    sequence,
-                } => self.vrrp.on_echo_reply(
-                    now,
-                    Ping {
-                        to,
-                        identifier,
-                        sequence,
-                    },
-                ),
-                host::Output::Conflict { conflict, .. } => {
-                    tracing::warn!("{} is claimed by {}", conflict.address, conflict.mac);
-                }
-            }
-        }
-    }
-
-    /// A frame that the link does not take is lost, as on any link.
-    fn send(&self, frame: &[u8]) {
-        if let Err(error) = self.socket.send(frame) {
-            tracing::debug!("not sent: {error}");
+            self.router.on_punt(now, PORT, frame);
         }
     }
 
     /// Waits until something arrives or a timer is due.
     fn wait(&self) -> Option<Vec<u8>> {
-        let due = [self.vrrp.poll_timeout(), self.host.poll_timeout()];
         let now = self.now();
-        let due = due.into_iter().flatten().map(|due| due.since(now)).min();
+        let due = self.router.poll_timeout().map(|due| due.since(now));
         let patience = due.unwrap_or(LINK_INTERVAL).min(LINK_INTERVAL);
         // An interface that went down is an error of the socket once; the next look at the link finds it.
-        self.socket.receive(patience).unwrap_or_default()
+        self.wire.socket.receive(patience).unwrap_or_default()
     }
 
     /// Writes what is shown, all at once.
     fn show(&self, file: &Path) -> Result<(), Box<dyn Error>> {
-        let shown = serde_json::to_string(&manifold::control::vrrp::show(&self.vrrp, self.now()))?;
+        let shown = vrrp::show(self.router.vrrp(), self.now());
         let beside = file.with_extension("new");
-        fs::write(&beside, shown)?;
+        fs::write(&beside, serde_json::to_string(&shown)?)?;
         Ok(fs::rename(&beside, file)?)
     }
 
-    fn run(mut self, arguments: &Arguments) -> Result<(), Box<dyn Error>> {
+    fn run(mut self, shown: &Path) -> Result<(), Box<dyn Error>> {
         let [stop, show] = [SIGTERM, SIGUSR1].map(|signal| {
             let flag = Arc::new(AtomicBool::new(false));
             signal_hook::flag::register(signal, Arc::clone(&flag)).map(|_| flag)
@@ -319,14 +208,13 @@ impl Member {
             }
             self.round(frame, look)?;
             if show.swap(false, Ordering::Relaxed) {
-                self.show(&arguments.show)?;
+                self.show(shown)?;
             }
             frame = self.wait();
         }
         let now = self.now();
-        self.vrrp.shutdown(now);
-        self.carry_out(now);
-        self.hooks.finish(Duration::from_secs(2));
+        self.router.shutdown(now, &mut self.wire);
+        self.wire.hooks.finish(Duration::from_secs(2));
         Ok(())
     }
 }
@@ -353,5 +241,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         .with_target(false)
         .init();
     let arguments = Arguments::parse();
-    Member::new(&arguments)?.run(&arguments)
+    let config = Config::load(&arguments.config, &Machine::look())?;
+    Member::new(&config)?.run(&arguments.show)
 }

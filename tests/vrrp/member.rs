@@ -1,6 +1,7 @@
 //! Our router as a process of its own.
 
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -34,29 +35,23 @@ pub(crate) struct Change {
 
 impl<'a> Member<'a> {
     pub(crate) fn start(lan: &'a Lan, index: usize, settings: &Settings) -> Member<'a> {
+        Member::start_with(lan, index, settings, "")
+    }
+
+    /// Starts it with further lines of configuration for its virtual router.
+    pub(crate) fn start_with(
+        lan: &'a Lan,
+        index: usize,
+        settings: &Settings,
+        further: &str,
+    ) -> Member<'a> {
         let machine = lan.router(index);
-        let show = format!("/run/{SHOW}");
+        let text = configuration(index, settings, further);
+        fs::write(machine.run_file("router.toml"), text).expect("a configuration");
+        let program = program().display().to_string();
+        let show = format!("--show=/run/{SHOW}");
         // In a session of its own, as a service is.
-        let mut words: Vec<String> = vec!["setsid".into(), program().display().to_string()];
-        for (option, value) in [
-            ("interface", INTERFACE.to_owned()),
-            ("address", format!("{}/{PREFIX_LEN}", address_of(index))),
-            ("virtual-address", VIRTUAL.to_string()),
-            (
-                "vrid",
-                if settings.groups > 1 { 1 } else { VRID }.to_string(),
-            ),
-            ("groups", settings.groups.to_string()),
-            ("version", settings.version.to_string()),
-            ("priority", settings.priority.to_string()),
-            ("interval-ms", settings.interval_ms.to_string()),
-            ("show", show),
-        ] {
-            words.extend([format!("--{option}"), value]);
-        }
-        if !settings.preempt {
-            words.push("--no-preempt".into());
-        }
+        let words = ["setsid", &program, "--config=/run/router.toml", &show];
         let mut process = machine.spawn(&words).expect("our router");
         process.wait_for("started", PATIENCE).expect("a start");
         Member { machine, process }
@@ -154,6 +149,48 @@ impl<'a> Member<'a> {
     pub(crate) fn said(&self) -> String {
         self.process.stdout()
     }
+}
+
+fn configuration(index: usize, settings: &Settings, further: &str) -> String {
+    let Settings {
+        version,
+        priority,
+        interval_ms,
+        preempt,
+        groups,
+    } = settings;
+    let mut text = format!(
+        "[[port]]
+name = \"lan\"
+device = \"net_af_packet0,iface={INTERFACE}\"
+addresses = [\"{}/{PREFIX_LEN}\"]
+",
+        address_of(index)
+    );
+    // keepalived refuses what does not count the pseudo-header.
+    let checksum = match version {
+        2 => "",
+        _ => "checksum = \"with-pseudo-header\"",
+    };
+    for group in 0..*groups {
+        let vrid = if *groups > 1 { group + 1 } else { VRID };
+        let address = Ipv4Addr::from_bits(VIRTUAL.to_bits() + u32::from(group));
+        text += &format!(
+            "
+[[virtual-router]]
+port = \"lan\"
+vrid = {vrid}
+version = {version}
+virtual-addresses = [\"{address}\"]
+priority = {priority}
+advertisement-interval = \"{interval_ms}ms\"
+preempt = {preempt}
+{checksum}
+{further}
+"
+        );
+    }
+    text
 }
 
 fn change(line: &str) -> Option<Change> {
