@@ -357,21 +357,45 @@ impl Moves {
         self.admit(now);
     }
 
-    /// A later allocation has ended the move otherwise than by its success; `in_charge` says whether this router is in
-    /// charge of the conditions now.
-    pub fn cancel(&mut self, now: Time, name: MoveName, in_charge: bool) {
+    /// A later allocation has ended the move of `conditions` otherwise than by its success; `in_charge` says whether this
+    /// router is in charge of them now. They get the verdict for that even if the move was over here: N may have been lost after P had
+    /// heard that it was finished.
+    pub fn cancel(
+        &mut self,
+        now: Time,
+        name: MoveName,
+        conditions: impl Into<Arc<[Condition]>>,
+        in_charge: bool,
+    ) {
         if let Some(leaving) = self.leaving.remove(&name) {
             let (_, mut context) = self.leaving(now);
             leaving.cancelled(in_charge, &mut context);
             // Whatever fence is still under way finds that the conditions are not given to its sender.
             self.note_over(name, MoveStatus::Kept);
+            self.admit(now);
+            return;
         }
         let (moves, mut context) = self.arriving(now);
-        if let Some(arriving) = moves.get_mut(&name) {
-            arriving.cancelled(in_charge, &mut context);
-            if arriving.is_abandoned() {
-                self.arriving.remove(&name);
-                self.note_over(name, MoveStatus::StoodDown);
+        match moves.get_mut(&name) {
+            Some(arriving) if arriving.status() != MoveStatus::Finished => {
+                arriving.cancelled(in_charge, &mut context);
+                if arriving.is_abandoned() {
+                    self.arriving.remove(&name);
+                    self.note_over(name, MoveStatus::StoodDown);
+                }
+            }
+            over => {
+                if over.is_some() {
+                    self.arriving.remove(&name);
+                    self.note_over(name, MoveStatus::StoodDown);
+                }
+                let (_, mut context) = self.arriving(now);
+                let verdict = if in_charge {
+                    Verdict::Route
+                } else {
+                    Verdict::Discard
+                };
+                context.command(name, &conditions.into(), Command::SetVerdict(verdict));
             }
         }
         self.admit(now);
@@ -385,16 +409,21 @@ impl Moves {
                 self.note_over(name, MoveStatus::Withdrawn);
             }
             // N is in charge without having had an answer: it was told that this router is lost.
-            Some(_) => self.cancel(now, name, false),
+            Some(leaving) => {
+                let conditions = Arc::clone(leaving.conditions());
+                self.cancel(now, name, conditions, false);
+            }
             None => {}
         }
-        if self
-            .arriving
-            .get(&name)
-            .is_some_and(|arriving| arriving.status() == MoveStatus::Finished)
-        {
-            self.arriving.remove(&name);
-            self.note_over(name, MoveStatus::Finished);
+        let (moves, mut context) = self.arriving(now);
+        match moves.get_mut(&name) {
+            Some(arriving) if arriving.status() == MoveStatus::Finished => {
+                self.arriving.remove(&name);
+                self.note_over(name, MoveStatus::Finished);
+            }
+            // The authority does not wait for P's answer any more.
+            Some(arriving) => arriving.orphaned(&mut context),
+            None => {}
         }
         self.admit(now);
     }

@@ -211,13 +211,15 @@ impl Arriving {
     /// P is lost: rather a packet twice than never.
     pub(super) fn orphaned(&mut self, context: &mut Context<'_>) {
         match self.state {
-            State::Waiting | State::Approaching { .. } | State::Clearing => self.route(context),
-            State::Settling => self.orphaned = true,
+            State::Waiting | State::Approaching { .. } | State::Clearing | State::StoodDown => {
+                self.route(context);
+            }
+            State::Settling | State::StandingDown | State::Dropping => self.orphaned = true,
             State::Held { .. } | State::Confirming { .. } => match self.mode {
                 Mode::Timer => self.route(context),
                 Mode::Sequence => self.release(context),
             },
-            // P's answer is here, or this router has stood down.
+            // P's answer is here.
             _ => return,
         }
         context.counters.taken_without_answer += 1;
@@ -282,7 +284,14 @@ impl Arriving {
                 self.command(Command::DropBacklog, context);
                 self.enter(State::Dropping, context);
             }
-            (State::Dropping, Completion::Dropped) => self.enter(State::StoodDown, context),
+            (State::Dropping, Completion::Dropped) => {
+                // With P lost there is nobody left to stand down for.
+                if self.orphaned && !self.cancelled {
+                    self.route(context);
+                } else {
+                    self.enter(State::StoodDown, context);
+                }
+            }
             // Of a command that does not matter any more.
             _ => {}
         }

@@ -398,6 +398,40 @@ fn a_fence_of_another_batch_or_generation_withdraws_nothing() {
 }
 
 #[test]
+fn p_gets_back_what_n_took_and_died_with() {
+    let mut p = moves(0);
+    p.completed(at(0), name(), Completion::Recording);
+    p.confirmed(at(1), &fence()).unwrap();
+    p.tick(at(2));
+    p.completed(at(2), name(), Completion::QueuesEmptied);
+    p.completed(at(2), name(), Completion::VerdictSet(Verdict::Discard));
+    p.completed(at(3), name(), Completion::Drained);
+    p.completed(at(4), name(), Completion::Inspected(Vec::new()));
+    let finished = MoveReport {
+        name: name(),
+        status: MoveStatus::Finished,
+        conditions: Vec::new(),
+    };
+    p.reported(at(5), router(1), &finished);
+    assert_eq!(p.reports(), []);
+    let _ = outputs(&mut p);
+    p.cancel(at(6), name(), conditions(), true);
+    assert_eq!(commands(&mut p), [Command::SetVerdict(Verdict::Route)]);
+}
+
+#[test]
+fn n_gives_up_what_it_took_when_a_later_allocation_says_so() {
+    let mut n = moves(1);
+    n.lost(at(1), router(0));
+    n.completed(at(2), name(), Completion::VerdictSet(Verdict::Route));
+    assert_eq!(n.reports()[0].status, MoveStatus::Finished);
+    let _ = outputs(&mut n);
+    n.cancel(at(3), name(), conditions(), false);
+    assert_eq!(commands(&mut n), [Command::SetVerdict(Verdict::Discard)]);
+    assert_eq!(n.reports(), []);
+}
+
+#[test]
 fn no_more_moves_are_under_way_or_known_than_the_limits_say() {
     let config = Config {
         active_max: 2,
@@ -414,7 +448,7 @@ fn no_more_moves_are_under_way_or_known_than_the_limits_say() {
     assert!(results[..5].iter().all(Result::is_ok));
     assert_eq!(p.counters().too_many, 1);
     assert_eq!(commands(&mut p).len(), 2, "two record");
-    p.cancel(at(1), name(), true);
+    p.cancel(at(1), name(), conditions(), true);
     let next = commands(&mut p);
     assert_eq!(
         next,

@@ -759,8 +759,8 @@ impl Model {
                 let now_from = unfinished.map_or(*in_charge, |next| next.from);
                 if now_from == name.to {
                     router.moves.conclude(now, name);
-                } else {
-                    router.moves.cancel(now, name, now_from == me);
+                } else if name.from == me || name.to == me {
+                    router.moves.cancel(now, name, [*condition], now_from == me);
                 }
             } else if was_unfinished.is_none() && unfinished.is_none() {
                 let verdict = if *in_charge == me {
