@@ -10,6 +10,7 @@ use thiserror::Error;
 use crate::config::{Config, LoadError, Machine, Rss};
 use crate::console::Console;
 use crate::control::Control;
+use crate::control::answers::Answers;
 use crate::control::road::Road;
 use crate::control::router::ConfigureError;
 use crate::control::vrrp::HookRunner;
@@ -77,8 +78,9 @@ pub fn run(file: &Path, interactive: bool, eal_extra: &[String]) -> Result<(), R
     for warning in report.warnings {
         tracing::warn!("{warning}");
     }
+    let answers = Answers::new(server.counters());
     let road = Road::new(dataplane, HookRunner::start(TIME_LIMIT)?);
-    let control = Control::new(file, config, road, requests, signals, log)?;
+    let control = Control::new(file, config, road, requests, answers, signals, log)?;
     tracing::info!("forwarding");
 
     let console = interactive.then(|| Console::open(asker)).transpose()?;

@@ -9,6 +9,7 @@
 //! | `plan.rs`, `reload.rs` | what follows from a configuration, and what of it can change while running |
 //! | `host/`, `vrrp/`, `routes.rs` | what a host does, the virtual routers, the routes |
 
+pub mod answers;
 pub mod host;
 pub mod plan;
 pub mod reload;
@@ -33,6 +34,7 @@ use crate::log::Log;
 use crate::request::{Reply, Request};
 use crate::show::{Answer, Done};
 use crate::signals::Signals;
+use answers::{Answers, Sources};
 use host::{HostConfig, PortIndex};
 use reload::{Reload, ReloadError};
 use road::Road;
@@ -54,6 +56,7 @@ pub struct Control {
     config: Config,
     road: Road,
     router: Router<Mbuf>,
+    answers: Answers,
     requests: Receiver<Request>,
     signals: Signals,
     log: Log,
@@ -86,6 +89,7 @@ impl Control {
         config: Config,
         road: Road,
         requests: Receiver<Request>,
+        answers: Answers,
         signals: Signals,
         log: Log,
     ) -> Result<Self, ConfigureError> {
@@ -96,6 +100,7 @@ impl Control {
             road,
             router: Router::new(HostConfig::default()),
             requests,
+            answers,
             signals,
             log,
             clock: Instant::now(),
@@ -143,6 +148,8 @@ impl Control {
             };
             self.serve(request);
         }
+        let (answers, mut sources) = self.sources(now);
+        answers.poll(&mut sources);
         self.road.dataplane.maintain();
         arp == ARP_BUDGET || rest == REST_BUDGET
     }
@@ -214,9 +221,26 @@ impl Control {
                 self.quit = true;
                 Ok(Answer::Done(Done::new("the router ends")))
             }
-            _ => Err("not yet".to_owned()),
+            _ => return self.answer(request),
         };
         request.answer(reply);
+    }
+
+    fn answer(&mut self, request: Request) {
+        let now = self.now();
+        let (answers, mut sources) = self.sources(now);
+        answers.take(request, &mut sources);
+    }
+
+    /// The answers to commands, and what they are made from.
+    fn sources(&mut self, now: Time) -> (&mut Answers, Sources<'_>) {
+        let sources = Sources {
+            now,
+            config: &self.config,
+            router: &mut self.router,
+            road: &mut self.road,
+        };
+        (&mut self.answers, sources)
     }
 
     fn reload_by_signal(&mut self) {

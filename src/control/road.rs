@@ -55,6 +55,18 @@ impl Road {
             lost: LostFrames::default(),
         }
     }
+
+    /// What was lost on the way to the workers, and what became of the operator's commands, each with its name.
+    pub fn counters(&self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
+        self.lost.iter().chain(self.hooks.counters().iter())
+    }
+
+    /// Counts from zero again, the workers too.
+    pub fn clear_counters(&mut self) {
+        self.dataplane.clear_counters();
+        self.hooks.clear_counters();
+        self.lost = LostFrames::default();
+    }
 }
 
 impl Workers for Road {

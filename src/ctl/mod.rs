@@ -22,7 +22,7 @@ mod tests;
 use serde::{Deserialize, Serialize};
 
 pub use client::Client;
-pub use server::{Limits, Server};
+pub use server::{Limits, Server, SocketCounters};
 pub use socket::SocketError;
 
 /// A client's request.

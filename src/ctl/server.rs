@@ -59,22 +59,28 @@ struct Shared {
     stopping: AtomicBool,
     clients: Mutex<HashMap<u64, UnixStream>>,
     client_gone: Condvar,
-    counters: Counters,
+    counters: SocketCounters,
 }
 
 /// Declares what the server counts, with the names under which it is shown.
 macro_rules! counters {
     ($($field:ident = $shown:literal,)*) => {
         #[derive(Debug, Default)]
-        struct Counters { $($field: AtomicU64,)* }
+        struct Counts { $($field: AtomicU64,)* }
 
-        impl Counters {
-            fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
-                [$(($shown, self.$field.load(Ordering::Relaxed)),)*].into_iter()
+        /// What the server counts; clones are of the same counters.
+        #[derive(Clone, Debug, Default)]
+        pub struct SocketCounters(Arc<Counts>);
+
+        impl SocketCounters {
+            /// Every counter with its name.
+            pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
+                [$(($shown, self.0.$field.load(Ordering::Relaxed)),)*].into_iter()
             }
 
-            fn clear(&self) {
-                $(self.$field.store(0, Ordering::Relaxed);)*
+            /// Counts from zero again.
+            pub fn clear(&self) {
+                $(self.0.$field.store(0, Ordering::Relaxed);)*
             }
         }
     };
@@ -121,7 +127,7 @@ impl Server {
             stopping: AtomicBool::new(false),
             clients: Mutex::default(),
             client_gone: Condvar::new(),
-            counters: Counters::default(),
+            counters: SocketCounters::default(),
         });
         let accepting = thread::Builder::new()
             .name("ctl".into())
@@ -137,14 +143,10 @@ impl Server {
         })
     }
 
-    /// What the server counted, each with its name.
-    pub fn counters(&self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
-        self.shared.counters.iter()
-    }
-
-    /// Counts from zero again.
-    pub fn clear_counters(&self) {
-        self.shared.counters.clear();
+    /// What the server counts.
+    #[must_use]
+    pub fn counters(&self) -> SocketCounters {
+        self.shared.counters.clone()
     }
 }
 
@@ -228,7 +230,7 @@ impl Shared {
         let registered = {
             let mut clients = self.clients.lock();
             if clients.len() >= most {
-                count(&self.counters.refused_full);
+                count(&self.counters.0.refused_full);
                 Err(format!("{most} clients are connected already; try again"))
             } else {
                 stream
@@ -245,7 +247,7 @@ impl Shared {
             let _ = send(&stream, &Answered::Error(reason), Duration::from_millis(1));
             return;
         }
-        count(&self.counters.accepted);
+        count(&self.counters.0.accepted);
         let serving = thread::Builder::new().name("ctl client".into()).spawn({
             let shared = Arc::clone(self);
             move || {
@@ -272,20 +274,20 @@ impl Shared {
                 Ok(line) => self.answer(&line),
                 Err(NoRequest::Closed) => return,
                 Err(NoRequest::TooLong) => {
-                    count(&self.counters.too_long);
+                    count(&self.counters.0.too_long);
                     let most = self.limits.line_octets;
                     let reason = format!("a request has at most {most} octets");
                     (Answered::Error(reason), false)
                 }
                 Err(NoRequest::TimedOut) => {
-                    count(&self.counters.timed_out);
+                    count(&self.counters.0.timed_out);
                     let within = self.limits.request_within.as_secs_f32();
                     let reason = format!("no request came for {within} s");
                     (Answered::Error(reason), false)
                 }
             };
             if let Err(error) = send(stream, &answer, self.limits.answer_taken_within) {
-                count(&self.counters.not_taken);
+                count(&self.counters.0.not_taken);
                 tracing::debug!(%error, "a client of the control socket did not take its answer");
                 return;
             }
@@ -297,11 +299,11 @@ impl Shared {
 
     /// The answer to a line, and whether its sender speaks the protocol.
     fn answer(&self, line: &[u8]) -> (Answered, bool) {
-        count(&self.counters.requests);
+        count(&self.counters.0.requests);
         let query: Query = match serde_json::from_slice(line) {
             Ok(query) => query,
             Err(error) => {
-                count(&self.counters.malformed);
+                count(&self.counters.0.malformed);
                 let reason = format!("not a request: {error}");
                 return (Answered::Error(reason), false);
             }

@@ -88,8 +88,8 @@ impl Router {
     }
 
     fn counted(&self, name: &str) -> u64 {
-        let mut counters = self.server.as_ref().unwrap().counters();
-        counters.find(|(known, _)| *known == name).unwrap().1
+        let counters = self.server.as_ref().unwrap().counters();
+        counters.iter().find(|(known, _)| *known == name).unwrap().1
     }
 
     /// Waits until a counter has reached a value.

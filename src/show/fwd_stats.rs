@@ -29,10 +29,14 @@ pub struct PortFwd {
 pub struct FwdCounters {
     /// Packets that they took from the port.
     pub rx_packets: u64,
+    /// Octets that they took from it.
+    pub rx_octets: u64,
     /// Packets that its driver dropped, because they were too slow to take them.
     pub rx_dropped: u64,
     /// Packets that they gave to the port.
     pub tx_packets: u64,
+    /// Octets that they gave to it.
+    pub tx_octets: u64,
     /// Packets that its driver could not send.
     pub tx_dropped: u64,
 }
@@ -41,8 +45,10 @@ impl Sum for FwdCounters {
     fn sum<I: Iterator<Item = Self>>(counters: I) -> Self {
         counters.fold(Self::default(), |sum, one| Self {
             rx_packets: sum.rx_packets.saturating_add(one.rx_packets),
+            rx_octets: sum.rx_octets.saturating_add(one.rx_octets),
             rx_dropped: sum.rx_dropped.saturating_add(one.rx_dropped),
             tx_packets: sum.tx_packets.saturating_add(one.tx_packets),
+            tx_octets: sum.tx_octets.saturating_add(one.tx_octets),
             tx_dropped: sum.tx_dropped.saturating_add(one.tx_dropped),
         })
     }
@@ -85,6 +91,7 @@ impl FwdCounters {
             rx_dropped,
             tx_packets,
             tx_dropped,
+            ..
         } = self;
         let line = |name: &str, packets: &u64, dropped: &u64| {
             let total = packets.saturating_add(*dropped);

@@ -5,6 +5,8 @@ use std::fmt::Write;
 use dataplane::addr::{Ipv4Prefix, MacAddr};
 use serde::{Serialize, Serializer};
 
+use crate::config::Rss;
+
 /// The answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PortInfo {
@@ -40,7 +42,7 @@ pub struct PortDetails {
     /// Transmit queues in use, one for each worker.
     pub tx_queues: u16,
     /// What packets are spread over the receive queues by: `source`, `destination`, `both` addresses, or `none`.
-    pub rss: String,
+    pub rss: Rss,
 }
 
 /// The state of a link.
@@ -103,7 +105,13 @@ impl PortDetails {
         writeln!(f, "MTU: {}", self.mtu_octets)?;
         writeln!(f, "Current number of RX queues: {}", self.rx_queues)?;
         writeln!(f, "Current number of TX queues: {}", self.tx_queues)?;
-        writeln!(f, "RSS by address: {}", self.rss)
+        let rss = match self.rss {
+            Rss::None => "none",
+            Rss::Both => "both",
+            Rss::Source => "source",
+            Rss::Destination => "destination",
+        };
+        writeln!(f, "RSS by address: {rss}")
     }
 }
 

@@ -67,7 +67,8 @@ fn prefix<S: serde::Serializer>(prefix: &Ipv4Prefix, serializer: S) -> Result<S:
 impl Route {
     /// Of these routes.
     pub fn new(routes: impl IntoIterator<Item = RouteEntry>) -> Self {
-        let (total, routes) = cut(routes);
+        let (total, mut routes) = cut(routes);
+        routes.sort_by_key(|route| (route.prefix.network(), route.prefix.len()));
         Self { total, routes }
     }
 

@@ -6,6 +6,7 @@ use dataplane::addr::MacAddr;
 use serde_json::json;
 
 use super::*;
+use crate::config::Rss;
 
 fn port_counters() -> PortCounters {
     PortCounters {
@@ -65,8 +66,10 @@ fn fwd_stats_look_like_testpmds_and_add_up() {
         name: name.into(),
         counters: FwdCounters {
             rx_packets: 10,
+            rx_octets: 600,
             rx_dropped: 1,
             tx_packets: u64::from(number),
+            tx_octets: 60,
             tx_dropped: 0,
         },
     };
@@ -98,6 +101,7 @@ fn fwd_stats_look_like_testpmds_and_add_up() {
     assert_eq!(json["ports"][1]["name"], "wan");
     assert_eq!(json["ports"][1]["tx_packets"], 1);
     assert_eq!(json["total"]["rx_dropped"], 2);
+    assert_eq!(json["total"]["rx_octets"], 1200);
 }
 
 #[test]
@@ -119,7 +123,7 @@ fn port_info_tells_the_link_and_the_queues() {
         mtu_octets: 1500,
         rx_queues: 1,
         tx_queues: 2,
-        rss: "none".into(),
+        rss: Rss::None,
     };
     let shown = |port: &PortDetails| {
         Answer::PortInfo(PortInfo {

@@ -100,6 +100,18 @@ pub struct HookCounters {
     pub dropped: u64,
 }
 
+impl HookCounters {
+    /// Every counter with its name.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
+        [
+            ("hooks-run", self.run),
+            ("hooks-failed", self.failed),
+            ("hooks-dropped", self.dropped),
+        ]
+        .into_iter()
+    }
+}
+
 impl HookRunner {
     /// Starts the thread; a command that runs for longer than `time_limit` is killed.
     ///
@@ -149,6 +161,19 @@ impl HookRunner {
             run: run.load(Ordering::Relaxed),
             failed: failed.load(Ordering::Relaxed),
             dropped: dropped.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Counts from zero again.
+    pub fn clear_counters(&self) {
+        let Shared {
+            run,
+            failed,
+            dropped,
+            ending: _,
+        } = &*self.shared;
+        for counter in [run, failed, dropped] {
+            counter.store(0, Ordering::Relaxed);
         }
     }
 
