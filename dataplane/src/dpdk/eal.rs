@@ -26,7 +26,7 @@ pub enum EalError {
     /// No huge pages are reserved, or not enough.
     #[error(
         "the EAL finds no free huge pages. Reserve some (sysctl vm.nr_hugepages=512), \
-         or go without: --no-huge -m 512"
+         or go without: `huge-pages = \"off\"` in [eal]"
     )]
     HugePages {
         /// What the EAL said.
@@ -34,7 +34,8 @@ pub enum EalError {
     },
     /// The memory asked for is not to be had.
     #[error(
-        "the EAL gets no memory. Ask for less with -m, or reserve more huge pages (sysctl vm.nr_hugepages)"
+        "the EAL gets no memory. Ask for less (`memory-mib` in [eal], `mbufs` in \
+         [workers]), or reserve more huge pages (sysctl vm.nr_hugepages)"
     )]
     Memory {
         /// What the EAL said.
@@ -52,14 +53,18 @@ pub enum EalError {
     },
     /// Another process uses the same file prefix.
     #[error(
-        "another process uses this EAL's files. Give each its own --file-prefix, or use --in-memory"
+        "another process uses this EAL's files. Give each its own `file-prefix` \
+         in [eal], or leave `in-memory` on"
     )]
     Busy {
         /// What the EAL said.
         log: String,
     },
     /// An argument is not understood.
-    #[error("the EAL does not understand its arguments: {cause}")]
+    #[error(
+        "the EAL does not understand its arguments ({cause}). See its list above, and mend `args` \
+         in [eal], or what stands behind --"
+    )]
     Arguments {
         /// The line of the EAL's log that says which.
         cause: String,

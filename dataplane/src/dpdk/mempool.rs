@@ -14,7 +14,7 @@ const HEADROOM: u16 = dpdk_sys::shim_layout::SHIM_PKTMBUF_HEADROOM as u16;
 /// Why a pool could not be made.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
-    "no memory for {mbufs} packet buffers of {data_room} octets ({errno}); reserve more huge pages, or give -m more with --no-huge"
+    "no memory for {mbufs} packet buffers of {data_room} octets ({errno}); reserve more huge pages, ask for fewer buffers, or give more memory with -m"
 )]
 pub struct MempoolError {
     mbufs: u32,
@@ -35,10 +35,11 @@ unsafe impl Send for Mempool {}
 unsafe impl Sync for Mempool {}
 
 impl Mempool {
-    /// What a buffer with this room for data takes in all, about: its header, the headroom, and the pool's own words.
+    /// What a buffer with this room for data takes in all: its header, the headroom, and the pool's header, padding and at
+    /// most two places in the ring of free ones.
     #[must_use]
     pub fn object_octets(data_room: u16) -> u32 {
-        const MBUF_AND_POOL_OCTETS: u32 = 128 + 64 + 64;
+        const MBUF_AND_POOL_OCTETS: u32 = 128 + 64 + 64 + 16;
         u32::from(data_room) + u32::from(HEADROOM) + MBUF_AND_POOL_OCTETS
     }
 

@@ -70,7 +70,9 @@ impl DeviceError {
             // Not EPERM: it is 1, and many drivers return -1 for whatever went wrong.
             EACCES => Self::Permission { device, cause },
             _ if lower.contains("permission denied")
-                || lower.contains("operation not permitted") =>
+                || lower.contains("operation not permitted")
+                // The driver keeps the reason to itself; there is hardly another one.
+                || lower.contains("could not open af_packet socket") =>
             {
                 Self::Permission { device, cause }
             }
