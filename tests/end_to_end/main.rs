@@ -10,6 +10,7 @@ mod hostile;
 mod life;
 mod queues;
 mod router;
+mod start;
 mod traffic;
 
 use std::time::Duration;
