@@ -153,6 +153,7 @@ fn configuration(settings: &Settings) -> String {
         interval_ms,
         preempt,
         groups: _,
+        whole: _,
     } = settings;
     let interval = *interval_ms as f64 / 1000.0;
     let nopreempt = if *preempt { "" } else { "nopreempt" };

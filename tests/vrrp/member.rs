@@ -5,9 +5,10 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use lab::manifold::Manifold;
 use lab::namespace::Namespace;
 use lab::poll;
-use lab::process::Process;
+use lab::process::{Finished, Process};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
@@ -21,7 +22,14 @@ const SHOW: &str = "vrrp.json";
 /// A running router.
 pub(crate) struct Member<'a> {
     machine: &'a Namespace,
-    process: Process,
+    program: Program<'a>,
+}
+
+enum Program<'a> {
+    /// The example over a packet socket.
+    Example(Process),
+    /// The program.
+    Manifold(Manifold<'a>),
 }
 
 /// A line of its log that tells of a change of state.
@@ -47,34 +55,68 @@ impl<'a> Member<'a> {
     ) -> Member<'a> {
         let machine = lan.router(index);
         let text = configuration(index, settings, further);
+        if settings.whole {
+            let manifold = Path::new(env!("CARGO_BIN_EXE_manifold"));
+            let manifold = Manifold::spawn(machine, manifold, &text, &[]).expect("manifold");
+            let answered = poll::until("an answer", PATIENCE, || {
+                Ok(manifold.json("show vrrp").ok())
+            });
+            assert!(
+                answered.is_ok(),
+                "{answered:?}\n{}",
+                said(manifold.process())
+            );
+            let program = Program::Manifold(manifold);
+            return Member { machine, program };
+        }
         fs::write(machine.run_file("router.toml"), text).expect("a configuration");
-        let program = program().display().to_string();
+        let program = example().display().to_string();
         let show = format!("--show=/run/{SHOW}");
         // In a session of its own, as a service is.
         let words = ["setsid", &program, "--config=/run/router.toml", &show];
         let mut process = machine.spawn(&words).expect("our router");
         process.wait_for("started", PATIENCE).expect("a start");
-        Member { machine, process }
+        let program = Program::Example(process);
+        Member { machine, program }
+    }
+
+    fn process(&self) -> &Process {
+        match &self.program {
+            Program::Example(process) => process,
+            Program::Manifold(manifold) => manifold.process(),
+        }
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        self.process.signal(signal).expect("a running router");
+        self.process().signal(signal).expect("a running router");
     }
 
     /// Ends it as a crash would.
     pub(crate) fn kill(self) {
         self.signal(Signal::SIGKILL);
-        self.process.finish(PATIENCE).expect("an end");
+        self.end();
     }
 
     /// Ends it as an operator would.
     pub(crate) fn stop(self) {
         self.signal(Signal::SIGTERM);
-        self.process.succeed(PATIENCE).expect("a good end");
+        let finished = self.end();
+        assert!(finished.status.success(), "{finished:?}");
+    }
+
+    fn end(self) -> Finished {
+        match self.program {
+            Program::Example(process) => process.finish(PATIENCE),
+            Program::Manifold(manifold) => manifold.end(PATIENCE),
+        }
+        .expect("an end")
     }
 
     /// What `show vrrp --json` shows.
     pub(crate) fn show(&self) -> Value {
+        if let Program::Manifold(manifold) = &self.program {
+            return manifold.json("show vrrp").expect("an answer");
+        }
         let file = self.machine.run_file(SHOW);
         // What an earlier question was answered with.
         let _ = fs::remove_file(&file);
@@ -128,13 +170,13 @@ impl<'a> Member<'a> {
 
     /// Every change of state that it has logged.
     pub(crate) fn changes(&self) -> Vec<Change> {
-        self.process.stdout().lines().filter_map(change).collect()
+        self.process().stdout().lines().filter_map(change).collect()
     }
 
     /// Seconds of CPU time that it has used, and for how many it runs.
     pub(crate) fn cpu_seconds(&self) -> f64 {
         const TICKS_PER_SECOND: f64 = 100.0;
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id()));
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process().id()));
         let stat = stat.expect("a running router");
         // Behind the name, which stands in parentheses, user and system time are the 12th and 13th field.
         let fields = stat.rsplit_once(')').expect("a name").1;
@@ -147,8 +189,12 @@ impl<'a> Member<'a> {
 
     /// What it said, for a failing test.
     pub(crate) fn said(&self) -> String {
-        self.process.stdout()
+        said(self.process())
     }
+}
+
+fn said(process: &Process) -> String {
+    process.stdout() + &process.stderr()
 }
 
 fn configuration(index: usize, settings: &Settings, further: &str) -> String {
@@ -158,6 +204,7 @@ fn configuration(index: usize, settings: &Settings, further: &str) -> String {
         interval_ms,
         preempt,
         groups,
+        whole,
     } = settings;
     let mut text = format!(
         "[[port]]
@@ -167,6 +214,10 @@ addresses = [\"{}/{PREFIX_LEN}\"]
 ",
         address_of(index)
     );
+    if *whole {
+        // The processors are not the router's alone.
+        text += "\n[workers]\nidle-sleep = \"50us\"\n";
+    }
     // keepalived refuses what does not count the pseudo-header.
     let checksum = match version {
         2 => "",
@@ -209,7 +260,7 @@ fn change(line: &str) -> Option<Change> {
 }
 
 /// The example beside this test's own program.
-fn program() -> PathBuf {
+fn example() -> PathBuf {
     let own = std::env::current_exe().expect("this program's place");
     let built = own.parent().and_then(Path::parent).expect("target/PROFILE");
     let program = built.join("examples/vrrp_member");

@@ -89,6 +89,8 @@ pub(crate) struct Settings {
     pub(crate) interval_ms: u64,
     pub(crate) preempt: bool,
     pub(crate) groups: u8,
+    /// Whether our router is the whole program, data plane and all, or the example over a packet socket.
+    pub(crate) whole: bool,
 }
 
 impl Settings {
@@ -100,7 +102,12 @@ impl Settings {
             interval_ms: if version == 2 { 1000 } else { 100 },
             preempt: true,
             groups: 1,
+            whole: false,
         }
+    }
+
+    pub(crate) fn of(self, whole: bool) -> Settings {
+        Settings { whole, ..self }
     }
 
     pub(crate) fn without_preemption(self) -> Settings {
