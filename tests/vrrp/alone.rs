@@ -18,16 +18,16 @@ const ALLOWANCE_MS: f64 = 50.0;
 /// One exchange: the first advertisement of the new master and the last of the old one.
 const EXCHANGE: usize = 2;
 
-fn fast(priority: u8) -> Settings {
+fn fast(priority: u8, whole: bool) -> Settings {
     Settings {
         interval_ms: 10,
-        ..Settings::new(3, priority)
+        ..Settings::new(3, priority).of(whole)
     }
 }
 
-fn three(lan: &Lan) -> Vec<Member<'_>> {
+fn three(lan: &Lan, whole: bool) -> Vec<Member<'_>> {
     (0..3)
-        .map(|index| Member::start(lan, index, &fast(PRIORITIES[index])))
+        .map(|index| Member::start(lan, index, &fast(PRIORITIES[index], whole)))
         .collect()
 }
 
@@ -59,8 +59,8 @@ struct Series {
 }
 
 /// Kills the master and starts it again, as often as told.
-fn series(lan: &Lan, kills: usize) -> Series {
-    let mut members = three(lan);
+fn series(lan: &Lan, kills: usize, whole: bool) -> Series {
+    let mut members = three(lan, whole);
     await_first(&members);
     let watch = Watch::start(lan.host_end());
     let mut take_overs_ms = Vec::new();
@@ -79,7 +79,7 @@ fn series(lan: &Lan, kills: usize) -> Series {
             Ok(masters.nth(seen).map(|change| change.at))
         });
         take_overs_ms.push((took_over.expect("a new master") - at) * 1000.0);
-        members.insert(0, Member::start(lan, 0, &fast(PRIORITIES[0])));
+        members.insert(0, Member::start(lan, 0, &fast(PRIORITIES[0], whole)));
         await_first(&members);
     }
     let of_first = of_first + times_master(&members[0]);
@@ -95,7 +95,7 @@ fn series(lan: &Lan, kills: usize) -> Series {
 
 /// The longest take-over that is allowed: the survivor has the second priority.
 fn bound_ms() -> f64 {
-    let settings = fast(PRIORITIES[1]);
+    let settings = fast(PRIORITIES[1], false);
     let skew_ms =
         f64::from(256 - u16::from(settings.priority)) * settings.interval_ms as f64 / 256.0;
     3.0 * settings.interval_ms as f64 + skew_ms + ALLOWANCE_MS
@@ -120,7 +120,15 @@ fn print(series: &Series) {
 #[test]
 fn of_three_routers_at_10_ms_the_next_takes_over_from_each_master_killed() {
     let lan = Lan::new(3);
-    let series = series(&lan, 5);
+    let series = series(&lan, 5, false);
+    print(&series);
+    assert_eq!(series.take_overs_ms.len(), 5);
+}
+
+#[test]
+fn of_three_whole_programs_at_10_ms_the_next_takes_over_from_each_master_killed() {
+    let lan = Lan::new(3);
+    let series = series(&lan, 5, true);
     print(&series);
     assert_eq!(series.take_overs_ms.len(), 5);
 }
@@ -147,11 +155,12 @@ fn number(name: &str) -> Option<u64> {
 fn soak() {
     let kills = number("VRRP_SOAK_KILLS").expect("VRRP_SOAK_KILLS");
     let seconds = number("VRRP_SOAK_SECONDS").expect("VRRP_SOAK_SECONDS");
+    let whole = number("VRRP_SOAK_WHOLE") == Some(1);
     let lan = Lan::new(3);
-    let series = series(&lan, usize::try_from(kills).expect("a number"));
+    let series = series(&lan, usize::try_from(kills).expect("a number"), whole);
     print(&series);
 
-    let members = three(&lan);
+    let members = three(&lan, whole);
     await_first(&members);
     let changes = || -> Vec<usize> {
         members
@@ -185,14 +194,23 @@ fn soak() {
 
 #[test]
 fn a_router_stopped_for_3_s_and_continued_leaves_a_working_master_alone() {
+    leaves_a_working_master_alone_after_a_stop(false);
+}
+
+#[test]
+fn the_whole_program_stopped_for_3_s_and_continued_leaves_a_working_master_alone() {
+    leaves_a_working_master_alone_after_a_stop(true);
+}
+
+fn leaves_a_working_master_alone_after_a_stop(whole: bool) {
     let lan = Lan::new(2);
-    let settings = Settings::new(3, 150).without_preemption();
+    let settings = Settings::new(3, 150).without_preemption().of(whole);
     let first = Member::start(&lan, 0, &settings);
     poll::until("the first as master", PATIENCE, || {
         Ok(first.is_master().then_some(()))
     })
     .expect("a master");
-    let second = Member::start(&lan, 1, &Settings::new(3, 100));
+    let second = Member::start(&lan, 1, &Settings::new(3, 100).of(whole));
 
     let watch = Watch::start(lan.host_end());
     first.signal(Signal::SIGSTOP);
@@ -234,10 +252,19 @@ fn a_router_stopped_for_3_s_and_continued_leaves_a_working_master_alone() {
 
 #[test]
 fn a_port_with_255_groups_elects_and_fails_over() {
+    elects_and_fails_over_255_groups(false);
+}
+
+#[test]
+fn a_port_of_the_whole_program_with_255_groups_elects_and_fails_over() {
+    elects_and_fails_over_255_groups(true);
+}
+
+fn elects_and_fails_over_255_groups(whole: bool) {
     let lan = Lan::new(2);
     let settings = |priority| Settings {
         groups: 255,
-        ..Settings::new(3, priority)
+        ..Settings::new(3, priority).of(whole)
     };
     let first = Member::start(&lan, 0, &settings(150));
     let second = Member::start(&lan, 1, &settings(100));
@@ -246,7 +273,10 @@ fn a_port_with_255_groups_elects_and_fails_over() {
         Ok((all(&first, "master") && all(&second, "backup")).then_some(()))
     })
     .expect("an election");
-    let (began, used) = (Instant::now(), [first.cpu_seconds(), second.cpu_seconds()]);
+    let (began, used) = (
+        Instant::now(),
+        [first.control_cpu_seconds(), second.control_cpu_seconds()],
+    );
     let heard = second.counter("advertisement-rcvd");
     poll::until("20 intervals", PATIENCE, || {
         Ok((second.counter("advertisement-rcvd") >= heard + 20 * 255).then_some(()))
@@ -254,9 +284,9 @@ fn a_port_with_255_groups_elects_and_fails_over() {
     .expect("advertisements");
     let seconds = began.elapsed().as_secs_f64();
     println!(
-        "255 groups at 100 ms: the master uses {:.1} % of a core, the backup {:.1} %",
-        (first.cpu_seconds() - used[0]) / seconds * 100.0,
-        (second.cpu_seconds() - used[1]) / seconds * 100.0,
+        "255 groups at 100 ms: the control thread of the master uses {:.1} % of a core, that of the backup {:.1} %",
+        (first.control_cpu_seconds() - used[0]) / seconds * 100.0,
+        (second.control_cpu_seconds() - used[1]) / seconds * 100.0,
     );
     assert_eq!(second.refusals(), []);
     first.kill();

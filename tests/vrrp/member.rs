@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use lab::manifold::Manifold;
 use lab::namespace::Namespace;
@@ -170,13 +170,14 @@ impl<'a> Member<'a> {
 
     /// Every change of state that it has logged.
     pub(crate) fn changes(&self) -> Vec<Change> {
-        self.process().stdout().lines().filter_map(change).collect()
+        self.said().lines().filter_map(change).collect()
     }
 
-    /// Seconds of CPU time that it has used, and for how many it runs.
-    pub(crate) fn cpu_seconds(&self) -> f64 {
+    /// Seconds of CPU time that its control thread has used, which is the first of its threads.
+    pub(crate) fn control_cpu_seconds(&self) -> f64 {
         const TICKS_PER_SECOND: f64 = 100.0;
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process().id()));
+        let id = self.process().id();
+        let stat = fs::read_to_string(format!("/proc/{id}/task/{id}/stat"));
         let stat = stat.expect("a running router");
         // Behind the name, which stands in parentheses, user and system time are the 12th and 13th field.
         let fields = stat.rsplit_once(')').expect("a name").1;
@@ -244,8 +245,24 @@ preempt = {preempt}
     text
 }
 
+/// Seconds since 1970, from such a number or from a time of today such as `2026-01-31T12:34:56.789012Z`.
+fn seconds(text: &str) -> Option<f64> {
+    const DAY: f64 = 86_400.0;
+    let Some((_, time)) = text.split_once('T') else {
+        return text.parse().ok();
+    };
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let midnight = (since.ok()?.as_secs_f64() / DAY).floor() * DAY;
+    let time = time.strip_suffix('Z')?.split(':');
+    let time = time.map(str::parse).collect::<Result<Vec<f64>, _>>().ok()?;
+    let [hours, minutes, seconds] = time[..] else {
+        return None;
+    };
+    Some(midnight + (hours * 60.0 + minutes) * 60.0 + seconds)
+}
+
 fn change(line: &str) -> Option<Change> {
-    let at = line.split_whitespace().next()?.parse().ok()?;
+    let at = seconds(line.split_whitespace().next()?)?;
     let field = |name: &str| {
         let word = line
             .split_whitespace()
