@@ -81,7 +81,9 @@ impl<'a> Manifold<'a> {
         eal: &[&str],
     ) -> Result<Self> {
         write_configuration(machine, configuration)?;
-        let mut command = machine.command(program);
+        // In a session of its own, as a service is: the kernel schedules a session as one.
+        let mut command = machine.command("setsid");
+        command.arg(program);
         command.args(["run", "-c", CONFIGURATION_INSIDE]);
         if !eal.is_empty() {
             command.arg("--").args(eal);
