@@ -94,6 +94,7 @@ fn run(machine: &Namespace, length: Duration) -> Result<Figures> {
         Ok(generator.link_is_up()?.then_some(()))
     })?;
     introduce(&mut generator)?;
+    drain(&mut generator)?;
 
     generator.forward("flowgen")?;
     let start = Instant::now();
@@ -104,16 +105,7 @@ fn run(machine: &Namespace, length: Duration) -> Result<Figures> {
         sent,
         unsent,
     } = generator.stop()?;
-    let mut returned = received;
-    // What was still on the way, until nothing more is.
-    loop {
-        generator.forward("rxonly")?;
-        std::thread::sleep(SETTLE);
-        match generator.stop()?.received {
-            0 => break,
-            more => returned += more,
-        }
-    }
+    let returned = received + drain(&mut generator)?;
     Ok(Figures {
         sent,
         returned,
@@ -122,6 +114,19 @@ fn run(machine: &Namespace, length: Duration) -> Result<Figures> {
         refused: unsent,
         seconds: elapsed.as_secs_f64(),
     })
+}
+
+/// Receives what is still on the way, until nothing more is; how much that was.
+fn drain(generator: &mut Testpmd) -> Result<u64> {
+    let mut drained = 0;
+    loop {
+        generator.forward("rxonly")?;
+        std::thread::sleep(SETTLE);
+        match generator.stop()?.received {
+            0 => return Ok(drained),
+            more => drained += more,
+        }
+    }
 }
 
 /// Makes the router ask who its next hop is, and answers: flowgen does not, icmpecho does.
