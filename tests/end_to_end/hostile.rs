@@ -247,13 +247,15 @@ impl Attacker {
     }
 }
 
-/// What a frame from the left did to the reasons for which frames are dropped or handed to the control thread.
-fn verdicts(moved: &Counters) -> Counters {
-    let judged = |name: &str| name.starts_with("discards ") || name.starts_with("punts ");
-    // A neighbour may be asked at any moment whether it is still there.
+/// What frames from the left did, beyond being received: neighbours may be asked at any moment whether they are still
+/// there, and asking for counters counts.
+fn effects(moved: &Counters) -> Counters {
+    let beside = |name: &str| {
+        name.starts_with("workers rx-") || name.starts_with("socket ") || name.contains("arp")
+    };
     moved
         .iter()
-        .filter(|(name, _)| judged(name) && *name != "punts arp")
+        .filter(|(name, _)| !beside(name))
         .map(|(name, count)| (name.clone(), *count))
         .collect()
 }
@@ -272,7 +274,7 @@ fn each_hostile_frame_is_dropped_under_its_reason_alone() {
         let expected = Counters::from([(format!("discards {reason}"), COPIES)]);
         let mut seen = Counters::new();
         let counted = poll::until(what, DEADLINE, || {
-            seen = verdicts(&moved(&before, &router.counters()));
+            seen = effects(&moved(&before, &router.counters()));
             Ok((seen.values().sum::<u64>() >= COPIES).then_some(()))
         });
         assert!(
@@ -391,7 +393,7 @@ fn a_hundred_thousand_random_frames_leave_the_router_as_it_was() {
     let received = || net.left().statistic("rx_packets").expect("a counter");
     let before = received();
     for number in 0..FRAMES {
-        let mut frame = vec![0; 14 + random.below(1500) as usize];
+        let mut frame = vec![0; 14 + random.below(1473) as usize];
         random.fill(&mut frame);
         // A third each: noise; a header of noise; a true header with one octet of noise in it.
         if number % 3 > 0 {
@@ -422,12 +424,5 @@ fn a_hundred_thousand_random_frames_leave_the_router_as_it_was() {
             .received,
         5
     );
-    let counters = router.counters();
-    let judged: u64 = counters
-        .iter()
-        .filter(|(name, _)| name.starts_with("discards "))
-        .map(|(_, count)| count)
-        .sum();
-    assert!(judged > FRAMES / 2, "{counters:?}");
     router.finish();
 }

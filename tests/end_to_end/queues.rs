@@ -7,7 +7,6 @@ use lab::topology::Routed;
 use lab::traffic::pace::Pace;
 use lab::traffic::udp;
 
-use super::router::sum;
 use super::{QUIET, Router};
 
 #[test]
@@ -63,13 +62,29 @@ fn two_workers_forward_at_once_and_their_counters_add_up() {
         "{report:?}"
     );
 
-    let lcores = router.json("show lcores").expect("workers");
-    println!("{lcores:#}");
-    let forwarded = router.json("show fwd stats all").expect("counters");
-    println!("{forwarded:#}");
+    let answer = router.json("show lcores").expect("workers");
+    let each = |name: &str| -> Vec<u64> {
+        let workers = answer["workers"].as_array().expect("workers");
+        workers
+            .iter()
+            .map(|worker| worker[name].as_u64().expect("a count"))
+            .collect()
+    };
     assert!(
-        sum(&forwarded, "rx_packets") >= u64::from(FLOWS) * pace.packets,
-        "{forwarded}"
+        each("rx_packets").iter().all(|received| *received > 1_000),
+        "both worked: {answer}"
     );
+    let answer = router.json("show fwd stats all").expect("counters");
+    for (of_workers, of_ports) in [
+        (each("rx_packets"), "/total/rx_packets"),
+        (each("tx_packets"), "/total/tx_packets"),
+    ] {
+        let of_ports = answer
+            .pointer(of_ports)
+            .and_then(serde_json::Value::as_u64)
+            .expect("a count");
+        assert!(of_ports >= u64::from(FLOWS) * pace.packets, "{answer}");
+        assert_eq!(of_workers.iter().sum::<u64>(), of_ports, "{answer}");
+    }
     router.finish();
 }

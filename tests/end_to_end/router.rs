@@ -8,7 +8,6 @@ use std::path::Path;
 use lab::manifold::Manifold;
 use lab::poll;
 use lab::topology::Routed;
-use serde_json::Value;
 
 use super::DEADLINE;
 
@@ -57,8 +56,18 @@ impl<'a> Router<'a> {
             .collect()
     }
 
-    /// Waits for every packet buffer to be free again, then ends it and expects a clean end.
+    /// Expects every frame accounted for and every packet buffer free again, then a clean end.
     pub(super) fn finish(self) {
+        let mut counters = Counters::new();
+        let accounted = poll::until("every frame accounted for", DEADLINE, || {
+            counters = self.counters();
+            Ok((fates(&counters) == counters["workers rx-packets"]).then_some(()))
+        });
+        assert!(
+            accounted.is_ok(),
+            "{} fates of received frames in {counters:#?}",
+            fates(&counters)
+        );
         let Self {
             manifold,
             available: before,
@@ -74,6 +83,19 @@ impl<'a> Router<'a> {
         let ended = manifold.stop().expect("an end");
         assert!(ended.status.success(), "{ended:?}");
     }
+}
+
+/// Received frames that were discarded, handed to the control thread, or sent on.
+fn fates(counters: &Counters) -> u64 {
+    let group = |group: &str| -> u64 {
+        counters
+            .iter()
+            .filter(|(name, _)| name.starts_with(group))
+            .map(|(_, count)| count)
+            .sum()
+    };
+    group("discards ") + group("punts ") + counters["workers tx-packets"]
+        - counters["workers control-frames"]
 }
 
 impl<'a> Deref for Router<'a> {
@@ -102,22 +124,4 @@ pub(super) fn moved(before: &Counters, after: &Counters) -> Counters {
         (grown > 0).then(|| (name.clone(), grown))
     };
     after.iter().filter_map(grown).collect()
-}
-
-/// Numbers of a JSON answer, added up over its parts: every value called `name`, however deep.
-pub(super) fn sum(answer: &Value, name: &str) -> u64 {
-    match answer {
-        Value::Object(fields) => fields
-            .iter()
-            .map(|(field, value)| {
-                if field == name {
-                    value.as_u64().unwrap_or(0)
-                } else {
-                    sum(value, name)
-                }
-            })
-            .sum(),
-        Value::Array(items) => items.iter().map(|item| sum(item, name)).sum(),
-        _ => 0,
-    }
 }
