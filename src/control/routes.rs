@@ -1,7 +1,7 @@
 //! The routes as the control thread knows them: which prefix leads where, looked up by longest match for the host's own
 //! packets, and compared with a new set so that the workers' table gets only what changed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use dataplane::addr::Ipv4Prefix;
@@ -62,14 +62,14 @@ pub fn derive<'a>(
 #[derive(Debug, Default)]
 pub struct RouteTable {
     /// Only lengths that have routes are here.
-    by_length: BTreeMap<u8, HashMap<u32, Route>>,
+    by_length: BTreeMap<u8, BTreeMap<u32, Route>>,
 }
 
 impl RouteTable {
     /// The number of routes.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.by_length.values().map(HashMap::len).sum()
+        self.by_length.values().map(BTreeMap::len).sum()
     }
 
     /// The route to a prefix, if there is one to exactly it.
@@ -123,7 +123,7 @@ impl RouteTable {
         removed.chain(set).collect()
     }
 
-    /// Every route, the shortest prefixes first.
+    /// Every route, the shortest prefixes first, and those of one length in the order of their networks.
     pub fn iter(&self) -> impl Iterator<Item = (Ipv4Prefix, Route)> {
         self.by_length.iter().flat_map(|(length, networks)| {
             networks.iter().filter_map(|(network, route)| {
