@@ -1,6 +1,7 @@
 //! The console: lines from a terminal or a pipe, and what comes of each. It serves `run -i`, where the router is in the same
 //! process, and `ctl` without a command, where it is another. What the lines mean is `command`'s.
 
+use std::borrow::Cow;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -160,7 +161,6 @@ fn prompt(router: &dyn Ask, place: Place, form: Form) -> Result<(), ConsoleError
         .history_ignore_dups(true)?
         .history_ignore_space(true)
         .completion_type(CompletionType::List)
-        .auto_add_history(true)
         .build();
     let mut editor = Editor::with_config(config)?;
     editor.set_helper(Some(Assistant {
@@ -179,6 +179,7 @@ fn prompt(router: &dyn Ask, place: Place, form: Form) -> Result<(), ConsoleError
             Err(ReadlineError::Eof) => return Ok(()),
             Err(error) => return Err(error.into()),
         };
+        editor.add_history_entry(line.as_str())?;
         if let Some(file) = &history
             && let Err(error) = editor.append_history(file)
         {
@@ -256,7 +257,13 @@ impl Assistant<'_> {
 
 impl Helper for Assistant<'_> {}
 impl Validator for Assistant<'_> {}
-impl Highlighter for Assistant<'_> {}
+
+impl Highlighter for Assistant<'_> {
+    /// What is suggested stands out from what was typed.
+    fn highlight_hint<'h>(&self, hint: &'h str) -> Cow<'h, str> {
+        format!("\x1b[2m{hint}\x1b[0m").into()
+    }
+}
 
 impl Hinter for Assistant<'_> {
     type Hint = String;

@@ -130,7 +130,7 @@ impl Ask for Asker {
         }
         answer
             .json()
-            .map(|value| format!("{value}\n"))
+            .map(|object| object + "\n")
             .map_err(|error| AskError::Refused(error.to_string()))
     }
 }

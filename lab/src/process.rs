@@ -65,12 +65,17 @@ impl Process {
         Self::spawn_reading(command, Stdio::piped())
     }
 
-    fn spawn_reading(mut command: Command, stdin: Stdio) -> Result<Self> {
+    fn spawn_reading(command: Command, stdin: Stdio) -> Result<Self> {
+        Self::spawn_at(command, stdin, Stdio::piped())
+    }
+
+    /// Starts a program that reads and writes elsewhere, at a terminal say; only its standard error is collected.
+    ///
+    /// # Errors
+    /// When the system cannot start it.
+    pub fn spawn_at(mut command: Command, stdin: Stdio, stdout: Stdio) -> Result<Self> {
         let shown = shown(&command);
-        command
-            .stdin(stdin)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        command.stdin(stdin).stdout(stdout).stderr(Stdio::piped());
         let mut child = spawn_on_lasting_thread(command).doing(|| format!("start `{shown}`"))?;
         let stdout = Collected::of(child.stdout.take());
         let stderr = Collected::of(child.stderr.take());

@@ -52,7 +52,7 @@ pub enum Command {
     Reload,
     /// End the router
     Quit,
-    /// Leave the prompt; the router goes on
+    /// Leave the prompt; a router that was started with it (`run -i`) ends, any other goes on
     Exit,
 }
 

@@ -234,8 +234,7 @@ impl Shared {
                 Err(format!("{most} clients are connected already; try again"))
             } else {
                 stream
-                    .set_nonblocking(false)
-                    .and_then(|()| stream.try_clone())
+                    .try_clone()
                     .map(|clone| {
                         clients.insert(id, clone);
                     })

@@ -83,12 +83,12 @@ impl Answer {
         }
     }
 
-    /// For programs: one object.
+    /// For programs: one object, on one line without its end.
     ///
     /// # Errors
     /// A value that JSON cannot say; none of the answers has one.
-    pub fn json(&self) -> Result<serde_json::Value, serde_json::Error> {
-        serde_json::to_value(self)
+    pub fn json(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string(self)
     }
 }
 

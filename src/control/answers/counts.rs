@@ -89,6 +89,7 @@ mod tests {
         let mut shown = Counters::default();
         of_workers(&WorkerCounts::zero(2), &mut shown);
         let json = Answer::Counters(shown).json().unwrap();
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
         for reason in DiscardReason::ALL {
             assert_eq!(json["discards"][reason.name()], 0);
         }

@@ -416,7 +416,7 @@ lan      7  master       101  192.0.2.1  100 ms    192.0.2.100  no master heard 
 ";
     let answer = Answer::Vrrp(shown);
     assert_eq!(answer.text(), expected);
-    let json = answer.json().unwrap();
+    let json: serde_json::Value = serde_json::from_str(&answer.json().unwrap()).unwrap();
     let group = &json["virtual_routers"][0];
     assert_eq!(group["virtual_mac"], "00:00:5e:00:01:07");
     assert_eq!(group["counters"]["master-transitions"], 1);
