@@ -15,6 +15,7 @@
 //! | [`run`] | `manifold run`: everything up, in order |
 //! | [`show`] | what is shown, as tables and as JSON |
 //! | [`signals`] | signals as flags |
+//! | [`supervisor`] | what the service manager is told |
 
 pub mod args;
 pub mod command;
@@ -29,3 +30,4 @@ pub mod request;
 pub mod run;
 pub mod show;
 pub mod signals;
+pub mod supervisor;

@@ -9,17 +9,18 @@ use thiserror::Error;
 
 use crate::config::{Config, LoadError, Machine, Rss};
 use crate::console::Console;
-use crate::control::Control;
 use crate::control::answers::Answers;
 use crate::control::road::Road;
 use crate::control::router::ConfigureError;
 use crate::control::vrrp::HookRunner;
 use crate::control::vrrp::hooks::TIME_LIMIT;
+use crate::control::{Control, Outside};
 use crate::ctl::{Server, SocketError};
 use crate::eal;
 use crate::log::Log;
 use crate::request;
 use crate::signals::Signals;
+use crate::supervisor::Supervisor;
 
 /// Why the router did not start, or did not end well.
 #[derive(Debug, Error)]
@@ -80,7 +81,13 @@ pub fn run(file: &Path, interactive: bool, eal_extra: &[String]) -> Result<(), R
     }
     let answers = Answers::new(server.counters());
     let road = Road::new(dataplane, HookRunner::start(TIME_LIMIT)?);
-    let control = Control::new(file, config, road, requests, answers, signals, log)?;
+    let outside = Outside {
+        requests,
+        signals,
+        log,
+        supervisor: Supervisor::from_environment(),
+    };
+    let control = Control::new(file, config, road, answers, outside)?;
     tracing::info!("forwarding");
 
     let console = interactive.then(|| Console::open(asker)).transpose()?;

@@ -18,10 +18,12 @@ pub mod router;
 pub mod routes;
 pub mod vrrp;
 
+use std::io;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam::channel::{Receiver, RecvTimeoutError};
+use crossbeam::channel::{Receiver, RecvTimeoutError, TryRecvError, bounded};
 use dataplane::addr::MacAddr;
 use dataplane::counters::PuntClass;
 use dataplane::dpdk::Mbuf;
@@ -31,21 +33,27 @@ use vrrpd::Time;
 use crate::command::Command;
 use crate::config::{Config, LoadError, Machine};
 use crate::log::Log;
-use crate::request::{Reply, Request};
+use crate::request::Request;
 use crate::show::{Answer, Done};
 use crate::signals::Signals;
+use crate::supervisor::Supervisor;
 use answers::{Answers, Sources};
 use host::{HostConfig, PortIndex};
 use reload::{Reload, ReloadError};
 use road::Road;
 use router::{ConfigureError, Router};
 
+/// Frames of VRRP taken up in a round: all that wait in the rings of several workers, and yet no more than a moment's work
+/// under a flood.
+const VRRP_BUDGET: usize = 16_384;
 /// Frames of ARP taken up in a round.
 const ARP_BUDGET: usize = 256;
 /// Other frames taken up in a round.
 const REST_BUDGET: usize = 256;
 /// Requests answered in a round.
 const REQUEST_BUDGET: usize = 16;
+/// How long hooks may go on at the end.
+const HOOKS_PATIENCE: Duration = Duration::from_secs(1);
 /// How often the drivers are asked for the state of their links.
 const LINK_LOOK: Duration = Duration::from_millis(10);
 
@@ -57,20 +65,45 @@ pub struct Control {
     road: Road,
     router: Router<Mbuf>,
     answers: Answers,
-    requests: Receiver<Request>,
-    signals: Signals,
-    log: Log,
+    outside: Outside,
+    /// A new configuration that is being read, and who asked for it.
+    reading: Option<Reading>,
     clock: Instant,
-    rounds: u64,
     /// By port: whether its link was up at the last look.
     links: Vec<bool>,
     next_link_look: Time,
     quit: bool,
 }
 
+/// What connects the control thread with the outside.
+#[derive(Debug)]
+pub struct Outside {
+    /// What is asked of it.
+    pub requests: Receiver<Request>,
+    /// What signals ask of it.
+    pub signals: Signals,
+    /// The log, whose level the configuration names.
+    pub log: Log,
+    /// The service manager.
+    pub supervisor: Supervisor,
+}
+
+/// A new configuration that is being read. A large file, or a slow disk, must not hold the protocol up, so that another
+/// thread reads it.
+#[derive(Debug)]
+struct Reading {
+    result: Receiver<Result<Config, LoadError>>,
+    /// Who is told what became of it; a signal is told by the log.
+    asked_by: Vec<Request>,
+    /// Who asked since, if anybody did.
+    next: Option<Vec<Request>>,
+}
+
 /// Why a new configuration is not in force.
 #[derive(Debug, Error)]
 enum ReloadFailed {
+    #[error("no thread to read the file: {0}")]
+    Thread(#[from] io::Error),
     #[error(transparent)]
     Load(#[from] LoadError),
     #[error(transparent)]
@@ -88,10 +121,8 @@ impl Control {
         file: &Path,
         config: Config,
         road: Road,
-        requests: Receiver<Request>,
         answers: Answers,
-        signals: Signals,
-        log: Log,
+        outside: Outside,
     ) -> Result<Self, ConfigureError> {
         let ports = road.dataplane.ports().len();
         let mut control = Self {
@@ -99,12 +130,10 @@ impl Control {
             config,
             road,
             router: Router::new(HostConfig::default()),
-            requests,
             answers,
-            signals,
-            log,
+            outside,
+            reading: None,
             clock: Instant::now(),
-            rounds: 0,
             links: vec![false; ports],
             next_link_look: Time::ZERO,
             quit: false,
@@ -118,7 +147,8 @@ impl Control {
     /// Goes round until a signal or a command ends it; then masters resign, workers and ports stop, and what was lost of the
     /// packet buffers is logged.
     pub fn run(mut self) {
-        while !self.quit && !self.signals.stop() {
+        self.outside.supervisor.ready();
+        while !self.quit && !self.outside.signals.stop() {
             let busy = self.round();
             if !busy {
                 self.wait();
@@ -131,19 +161,19 @@ impl Control {
     fn round(&mut self) -> bool {
         // The time is taken before the frames, so that none that arrived in time is taken for late.
         let now = self.now();
-        self.rounds += 1;
-        self.take_vrrp(now);
+        let vrrp = self.take_vrrp(now);
         let arp = self.take(now, PuntClass::Arp, ARP_BUDGET);
         let rest = self.take(now, PuntClass::Rest, REST_BUDGET);
         self.look_at_links(now);
         self.router.carry_out(now, &mut self.road);
         self.router.tick(now);
         self.router.carry_out(now, &mut self.road);
-        if self.signals.take_reload() {
-            self.reload_by_signal();
+        if self.outside.signals.take_reload() {
+            self.begin_reload(Vec::new());
         }
+        self.end_reload();
         for _ in 0..REQUEST_BUDGET {
-            let Ok(request) = self.requests.try_recv() else {
+            let Ok(request) = self.outside.requests.try_recv() else {
                 break;
             };
             self.serve(request);
@@ -151,16 +181,17 @@ impl Control {
         let (answers, mut sources) = self.sources(now);
         answers.poll(&mut sources);
         self.road.dataplane.maintain();
-        arp == ARP_BUDGET || rest == REST_BUDGET
+        self.outside.supervisor.alive(now);
+        vrrp == VRRP_BUDGET || arp == ARP_BUDGET || rest == REST_BUDGET
     }
 
-    fn take_vrrp(&mut self, now: Time) {
+    fn take_vrrp(&mut self, now: Time) -> usize {
         let router = &mut self.router;
         self.road
             .dataplane
-            .poll_punts(PuntClass::Vrrp, usize::MAX, &mut |punted| {
+            .poll_punts(PuntClass::Vrrp, VRRP_BUDGET, &mut |punted| {
                 router.on_vrrp(now, punted.port, punted.mbuf.data());
-            });
+            })
     }
 
     fn take(&mut self, now: Time, class: PuntClass, budget: usize) -> usize {
@@ -203,33 +234,27 @@ impl Control {
             Some(due) => tick.min(due.since(self.now())),
             None => tick,
         };
-        match self.requests.recv_timeout(pause) {
+        match self.outside.requests.recv_timeout(pause) {
             Ok(request) => self.serve(request),
             Err(RecvTimeoutError::Timeout) => {}
             // Nobody can ask any more, which happens only at the end.
-            Err(RecvTimeoutError::Disconnected) => std::thread::sleep(pause),
+            Err(RecvTimeoutError::Disconnected) => thread::sleep(pause),
         }
     }
 
     fn serve(&mut self, request: Request) {
-        let reply: Reply = match &request.command {
-            Command::Reload => match self.reload() {
-                Ok(text) => Ok(Answer::Done(Done::new(text))),
-                Err(error) => Err(error.to_string()),
-            },
+        match &request.command {
+            Command::Reload => self.begin_reload(vec![request]),
             Command::Quit => {
                 self.quit = true;
-                Ok(Answer::Done(Done::new("the router ends")))
+                request.answer(Ok(Answer::Done(Done::new("the router ends"))));
             }
-            _ => return self.answer(request),
-        };
-        request.answer(reply);
-    }
-
-    fn answer(&mut self, request: Request) {
-        let now = self.now();
-        let (answers, mut sources) = self.sources(now);
-        answers.take(request, &mut sources);
+            _ => {
+                let now = self.now();
+                let (answers, mut sources) = self.sources(now);
+                answers.take(request, &mut sources);
+            }
+        }
     }
 
     /// The answers to commands, and what they are made from.
@@ -243,22 +268,62 @@ impl Control {
         (&mut self.answers, sources)
     }
 
-    fn reload_by_signal(&mut self) {
-        match self.reload() {
-            Ok(text) => tracing::info!("{text}"),
-            Err(error) => tracing::error!("the configuration stays as it was:\n{error}"),
+    /// Has the file read again; those who asked wait for what comes of it.
+    fn begin_reload(&mut self, asked_by: Vec<Request>) {
+        if let Some(reading) = &mut self.reading {
+            // The file may have been read before the change that is meant now: it is read once more.
+            reading.next.get_or_insert_default().extend(asked_by);
+            return;
+        }
+        let (sender, result) = bounded(1);
+        let file = self.file.clone();
+        let thread = thread::Builder::new().name("reload".into()).spawn(move || {
+            // Only at the end does nobody wait for it any more.
+            let _ = sender.send(Config::load(&file, &Machine::look()));
+        });
+        match thread {
+            Ok(_) => {
+                self.reading = Some(Reading {
+                    result,
+                    asked_by,
+                    next: None,
+                });
+            }
+            Err(error) => tell(asked_by, &Err(error.into())),
         }
     }
 
-    /// Reads the file again and puts in force what can change. Returns what to say about it.
-    fn reload(&mut self) -> Result<String, ReloadFailed> {
-        let new = Config::load(&self.file, &Machine::look())?;
+    /// Puts in force what has been read, if it has.
+    fn end_reload(&mut self) {
+        let Some(reading) = self.reading.take() else {
+            return;
+        };
+        let result = match reading.result.try_recv() {
+            Ok(result) => result,
+            Err(TryRecvError::Empty) => {
+                self.reading = Some(reading);
+                return;
+            }
+            Err(TryRecvError::Disconnected) => Err(LoadError::Unreadable {
+                path: self.file.clone(),
+                source: io::Error::other("the thread that read it has panicked"),
+            }),
+        };
+        let outcome = self.take_over(result);
+        tell(reading.asked_by, &outcome);
+        if let Some(next) = reading.next {
+            self.begin_reload(next);
+        }
+    }
+
+    /// Puts in force what can change. Returns what to say about it.
+    fn take_over(&mut self, new: Result<Config, LoadError>) -> Result<String, ReloadFailed> {
         let Reload {
             config,
             needs_restart,
-        } = reload::merge(&self.config, new)?;
+        } = reload::merge(&self.config, new?)?;
         self.configure(&config)?;
-        self.log.set_level(config.log.level);
+        self.outside.log.set_level(config.log.level);
         self.config = config;
         if needs_restart.is_empty() {
             return Ok("the configuration is in force".to_owned());
@@ -281,6 +346,7 @@ impl Control {
 
     /// Masters resign; then everything ends, in the order in which it depends on each other.
     fn stop(mut self) {
+        self.outside.supervisor.stopping();
         let now = self.now();
         self.router.shutdown(now, &mut self.road);
         let Self { router, road, .. } = self;
@@ -297,5 +363,16 @@ impl Control {
     }
 }
 
-/// How long hooks may go on at the end.
-const HOOKS_PATIENCE: Duration = Duration::from_secs(1);
+/// Tells the log, and everyone who asked, what became of a reload.
+fn tell(asked_by: Vec<Request>, outcome: &Result<String, ReloadFailed>) {
+    match outcome {
+        Ok(text) => tracing::info!("{text}"),
+        Err(error) => tracing::error!("the configuration stays as it was:\n{error}"),
+    }
+    for request in asked_by {
+        request.answer(match outcome {
+            Ok(text) => Ok(Answer::Done(Done::new(text.clone()))),
+            Err(error) => Err(error.to_string()),
+        });
+    }
+}

@@ -9,6 +9,7 @@ mod fragments;
 mod hostile;
 mod life;
 mod queues;
+mod reload;
 mod router;
 mod start;
 mod traffic;
