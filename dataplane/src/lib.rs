@@ -16,6 +16,7 @@ mod neighbours;
 mod plane;
 mod road;
 mod shared;
+mod sweep;
 mod tables;
 pub mod verdict;
 pub mod wire;

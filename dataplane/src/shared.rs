@@ -13,6 +13,7 @@ use crate::counters::{PuntClass, WorkerCounters};
 use crate::dpdk::{Mbuf, Table};
 use crate::grace::TakenUp;
 use crate::road::Punted;
+use crate::sweep::Sweeps;
 
 /// What the control thread asks of a worker.
 #[derive(Debug)]
@@ -95,6 +96,8 @@ pub(crate) struct Shared {
     pub(crate) burst_times: BurstTimes,
     /// The snapshot that the worker reads.
     pub(crate) taken_up: Arc<TakenUp>,
+    /// How often the worker has emptied its receive queues.
+    pub(crate) sweeps: Arc<Sweeps>,
     /// To the control thread, by [`PuntClass`].
     pub(crate) punts: [ArrayQueue<Punted>; PuntClass::COUNT],
     /// From the control thread.
@@ -111,6 +114,7 @@ impl Shared {
             conditions: ConditionOctets(Table::new(conditions)?),
             burst_times: BurstTimes::default(),
             taken_up: Arc::default(),
+            sweeps: Arc::default(),
             punts: [rings.vrrp, rings.arp, rings.rest].map(|frames| ArrayQueue::new(frames.max(1))),
             commands: ArrayQueue::new(rings.commands.max(1)),
             replies: ArrayQueue::new(rings.commands.max(1)),

@@ -14,6 +14,7 @@ use crate::road::{
     receive, rewrite, route, transmit, verdict,
 };
 use crate::shared::{BacklogView, Command, Reply, Shared};
+use crate::sweep::Sweeper;
 use crate::tables::{ForwardingMode, Tables};
 
 /// The most commands that a worker takes in one round, so that a storm of them does not keep frames waiting.
@@ -27,6 +28,7 @@ pub(crate) struct Worker {
     /// By port index.
     pub(crate) egress: Vec<Egress>,
     pub(crate) doors: Doors,
+    pub(crate) sweeper: Sweeper,
     /// The most frames to a burst.
     pub(crate) burst: usize,
     /// How long to sleep after a round that found nothing to do; zero to poll without a pause.
@@ -64,8 +66,15 @@ impl Worker {
             shared.taken_up.set(tables.generation);
             let mut moved = self.take_commands() + drain_backlog(&mut self.egress, &mut self.doors);
             if tables.forwarding {
+                let mut more = false;
                 for queue in 0..self.ingress.len() {
-                    moved += self.forward(queue, tables, &mut burst, &mut packets);
+                    let received = self.forward(queue, tables, &mut burst, &mut packets);
+                    more |= received == self.burst;
+                    moved += received;
+                }
+                // In the other modes nothing reaches the control thread.
+                if tables.mode == ForwardingMode::Route {
+                    self.sweeper.end_round(more, &shared.sweeps);
                 }
             }
             self.rest(moved);

@@ -28,7 +28,7 @@ use dataplane::addr::MacAddr;
 use dataplane::counters::PuntClass;
 use dataplane::dpdk::Mbuf;
 use thiserror::Error;
-use vrrpd::Time;
+use vrrpd::{Moment, Time};
 
 use crate::command::Command;
 use crate::config::{Config, LoadError, Machine};
@@ -56,6 +56,8 @@ const REQUEST_BUDGET: usize = 16;
 const HOOKS_PATIENCE: Duration = Duration::from_secs(1);
 /// How often the drivers are asked for the state of their links.
 const LINK_LOOK: Duration = Duration::from_millis(10);
+/// The shortest sleep: what is due may have to wait for a worker, which may have to wait for this processor.
+const SHORTEST_PAUSE: Duration = Duration::from_micros(50);
 
 /// The control thread's state. It stays on the thread that started DPDK.
 #[derive(Debug)]
@@ -69,6 +71,8 @@ pub struct Control {
     /// A new configuration that is being read, and who asked for it.
     reading: Option<Reading>,
     clock: Instant,
+    /// Everything that had arrived by then has been handed over.
+    heard: Time,
     /// By port: whether its link was up at the last look.
     links: Vec<bool>,
     next_link_look: Time,
@@ -134,6 +138,7 @@ impl Control {
             outside,
             reading: None,
             clock: Instant::now(),
+            heard: Time::ZERO,
             links: vec![false; ports],
             next_link_look: Time::ZERO,
             quit: false,
@@ -159,15 +164,17 @@ impl Control {
 
     /// One round: everything of VRRP that has arrived, then so much of the rest, then timers. Returns whether more frames wait.
     fn round(&mut self) -> bool {
-        // The time is taken before the frames, so that none that arrived in time is taken for late.
-        let now = self.now();
-        let vrrp = self.take_vrrp(now);
+        // The time is taken before the frames, so that none that arrived in time is taken for late; and the workers, which may
+        // not have run, are asked how far they are before their rings are emptied.
+        let at = self.listen();
+        let now = at.now;
+        let vrrp = self.take_vrrp(at);
         let arp = self.take(now, PuntClass::Arp, ARP_BUDGET);
         let rest = self.take(now, PuntClass::Rest, REST_BUDGET);
-        self.look_at_links(now);
-        self.router.carry_out(now, &mut self.road);
-        self.router.tick(now);
-        self.router.carry_out(now, &mut self.road);
+        self.look_at_links(at);
+        self.router.carry_out(at, &mut self.road);
+        self.router.tick(at);
+        self.router.carry_out(at, &mut self.road);
         if self.outside.signals.take_reload() {
             self.begin_reload(Vec::new());
         }
@@ -178,19 +185,32 @@ impl Control {
             };
             self.serve(request);
         }
-        let (answers, mut sources) = self.sources(now);
+        let (answers, mut sources) = self.sources(at);
         answers.poll(&mut sources);
         self.road.dataplane.maintain();
         self.outside.supervisor.alive(now);
         vrrp == VRRP_BUDGET || arp == ARP_BUDGET || rest == REST_BUDGET
     }
 
-    fn take_vrrp(&mut self, now: Time) -> usize {
+    /// Now, and up to when everything that has arrived will have been handed over once the punt rings have been emptied.
+    fn listen(&mut self) -> Moment {
+        let now = Instant::now();
+        let since_start = |at: Instant| Time::ZERO + at.duration_since(self.clock);
+        if let Some(polled) = self.road.dataplane.polled_until(now) {
+            self.heard = since_start(polled);
+        }
+        Moment {
+            now: since_start(now),
+            heard: self.heard,
+        }
+    }
+
+    fn take_vrrp(&mut self, at: Moment) -> usize {
         let router = &mut self.router;
         self.road
             .dataplane
             .poll_punts(PuntClass::Vrrp, VRRP_BUDGET, &mut |punted| {
-                router.on_vrrp(now, punted.port, punted.mbuf.data());
+                router.on_vrrp(at, punted.port, punted.mbuf.data());
             })
     }
 
@@ -203,11 +223,11 @@ impl Control {
             })
     }
 
-    fn look_at_links(&mut self, now: Time) {
-        if now < self.next_link_look {
+    fn look_at_links(&mut self, at: Moment) {
+        if at.now < self.next_link_look {
             return;
         }
-        self.next_link_look = now + LINK_LOOK;
+        self.next_link_look = at.now + LINK_LOOK;
         for (port, was_up) in (0 as PortIndex..).zip(&mut self.links) {
             // A driver that does not say has a link: frames will tell.
             let up = match self.road.dataplane.link(port) {
@@ -223,7 +243,7 @@ impl Control {
                 }
             }
             *was_up = up;
-            self.router.on_link(now, port, up);
+            self.router.on_link(at, port, up);
         }
     }
 
@@ -231,7 +251,7 @@ impl Control {
     fn wait(&mut self) {
         let tick = self.config.control.tick;
         let pause = match self.router.poll_timeout() {
-            Some(due) => tick.min(due.since(self.now())),
+            Some(due) => tick.min(due.since(self.at().now).max(SHORTEST_PAUSE)),
             None => tick,
         };
         match self.outside.requests.recv_timeout(pause) {
@@ -250,17 +270,17 @@ impl Control {
                 request.answer(Ok(Answer::Done(Done::new("the router ends"))));
             }
             _ => {
-                let now = self.now();
-                let (answers, mut sources) = self.sources(now);
+                let at = self.at();
+                let (answers, mut sources) = self.sources(at);
                 answers.take(request, &mut sources);
             }
         }
     }
 
     /// The answers to commands, and what they are made from.
-    fn sources(&mut self, now: Time) -> (&mut Answers, Sources<'_>) {
+    fn sources(&mut self, at: Moment) -> (&mut Answers, Sources<'_>) {
         let sources = Sources {
-            now,
+            at,
             config: &self.config,
             router: &mut self.router,
             road: &mut self.road,
@@ -337,18 +357,21 @@ impl Control {
     fn configure(&mut self, config: &Config) -> Result<(), ConfigureError> {
         let macs: Vec<MacAddr> = self.road.dataplane.ports().map(|port| port.mac).collect();
         self.router
-            .configure(self.now(), config, &macs, &mut self.road)
+            .configure(self.at(), config, &macs, &mut self.road)
     }
 
-    fn now(&self) -> Time {
-        Time::ZERO + self.clock.elapsed()
+    fn at(&self) -> Moment {
+        Moment {
+            now: Time::ZERO + self.clock.elapsed(),
+            heard: self.heard,
+        }
     }
 
     /// Masters resign; then everything ends, in the order in which it depends on each other.
     fn stop(mut self) {
         self.outside.supervisor.stopping();
-        let now = self.now();
-        self.router.shutdown(now, &mut self.road);
+        let at = self.at();
+        self.router.shutdown(at, &mut self.road);
         let Self { router, road, .. } = self;
         // What waits for neighbours holds packet buffers.
         drop(router);

@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 
 use dataplane::addr::{Ipv4Prefix, MacAddr};
 use thiserror::Error;
-use vrrpd::Time;
+use vrrpd::{Moment, Time};
 
 use super::host::{self, HostConfig, HostStack, PortIndex, Route};
 use super::plan;
@@ -72,11 +72,12 @@ impl<P: AsRef<[u8]> + AsMut<[u8]>> Router<P> {
     /// [`ConfigureError`]; everything is as it was then.
     pub fn configure(
         &mut self,
-        now: Time,
+        at: impl Into<Moment>,
         config: &Config,
         macs: &[MacAddr],
         workers: &mut impl Workers<Packet = P>,
     ) -> Result<(), ConfigureError> {
+        let at = at.into();
         let ports = plan::ports(config, macs);
         let groups = plan::groups(config);
         // The routes first, because they may not fit; they are put back if the protocol refuses.
@@ -89,13 +90,13 @@ impl<P: AsRef<[u8]> + AsMut<[u8]>> Router<P> {
         workers
             .change_routes(&changes)
             .map_err(ConfigureError::Routes)
-            .and_then(|()| Ok(self.vrrp.apply(now, &ports, groups)?))
+            .and_then(|()| Ok(self.vrrp.apply(at, &ports, groups)?))
             .inspect_err(|_| self.put_back(&changes, workers))?;
         for change in changes {
             self.routes.apply(change);
         }
         self.host.set_ports(ports);
-        self.carry_out(now, workers);
+        self.carry_out(at, workers);
         Ok(())
     }
 
@@ -118,8 +119,8 @@ impl<P: AsRef<[u8]> + AsMut<[u8]>> Router<P> {
     }
 
     /// Takes a frame that carries VRRP.
-    pub fn on_vrrp(&mut self, now: Time, port: PortIndex, frame: &[u8]) {
-        self.vrrp.on_frame(now, port, frame);
+    pub fn on_vrrp(&mut self, at: impl Into<Moment>, port: PortIndex, frame: &[u8]) {
+        self.vrrp.on_frame(at, port, frame);
     }
 
     /// Takes any other frame that the workers could not finish.
@@ -128,8 +129,8 @@ impl<P: AsRef<[u8]> + AsMut<[u8]>> Router<P> {
     }
 
     /// The link of a port is up, or down. Telling what is known already changes nothing.
-    pub fn on_link(&mut self, now: Time, port: PortIndex, up: bool) {
-        self.vrrp.port_link(now, port, up);
+    pub fn on_link(&mut self, at: impl Into<Moment>, port: PortIndex, up: bool) {
+        self.vrrp.port_link(at, port, up);
     }
 
     /// Forgets the neighbours on a port whose link went down.
@@ -138,9 +139,10 @@ impl<P: AsRef<[u8]> + AsMut<[u8]>> Router<P> {
     }
 
     /// Lets due timers act; everything that has arrived is to be handed over, and carried out, before.
-    pub fn tick(&mut self, now: Time) {
-        self.vrrp.tick(now);
-        self.host.tick(now, &self.routes);
+    pub fn tick(&mut self, at: impl Into<Moment>) {
+        let at = at.into();
+        self.vrrp.tick(at);
+        self.host.tick(at.now, &self.routes);
     }
 
     /// When [`Router::tick`] has something to do.
@@ -151,21 +153,23 @@ impl<P: AsRef<[u8]> + AsMut<[u8]>> Router<P> {
     }
 
     /// Stops the virtual routers; masters resign.
-    pub fn shutdown(&mut self, now: Time, workers: &mut impl Workers<Packet = P>) {
-        self.vrrp.shutdown(now);
-        self.carry_out(now, workers);
+    pub fn shutdown(&mut self, at: impl Into<Moment>, workers: &mut impl Workers<Packet = P>) {
+        let at = at.into();
+        self.vrrp.shutdown(at);
+        self.carry_out(at, workers);
     }
 
     /// Has done what the host and the virtual routers want done, until they want nothing more.
-    pub fn carry_out(&mut self, now: Time, workers: &mut impl Workers<Packet = P>) {
+    pub fn carry_out(&mut self, at: impl Into<Moment>, workers: &mut impl Workers<Packet = P>) {
+        let at = at.into();
         loop {
             if let Some(virtuals) = self.vrrp.take_changed_virtuals() {
                 self.host.set_virtuals(virtuals);
             }
             if let Some(output) = self.host.poll_output() {
-                self.carry_out_for_host(now, output, workers);
+                self.carry_out_for_host(at, output, workers);
             } else if let Some(output) = self.vrrp.poll_output() {
-                self.carry_out_for_vrrp(now, output, workers);
+                self.carry_out_for_vrrp(at, output, workers);
             } else {
                 return;
             }
@@ -174,7 +178,7 @@ impl<P: AsRef<[u8]> + AsMut<[u8]>> Router<P> {
 
     fn carry_out_for_host(
         &mut self,
-        now: Time,
+        at: Moment,
         output: host::Output<P>,
         workers: &mut impl Workers<Packet = P>,
     ) {
@@ -189,7 +193,7 @@ impl<P: AsRef<[u8]> + AsMut<[u8]>> Router<P> {
                 identifier,
                 sequence,
             } => self.vrrp.on_echo_reply(
-                now,
+                at,
                 vrrp::Ping {
                     to: source,
                     identifier,
@@ -207,20 +211,25 @@ impl<P: AsRef<[u8]> + AsMut<[u8]>> Router<P> {
 
     fn carry_out_for_vrrp(
         &mut self,
-        now: Time,
+        at: Moment,
         output: vrrp::Output,
         workers: &mut impl Workers<Packet = P>,
     ) {
         match output {
             vrrp::Output::Transmit { port, frame } => workers.transmit(port, &frame),
-            vrrp::Output::Send(packet) => self.host.send(now, &self.routes, &packet),
+            vrrp::Output::Send(packet) => self.host.send(at.now, &self.routes, &packet),
             vrrp::Output::Announce { group, address } => {
                 self.host.announce(group.port, group.vrid, address);
             }
             vrrp::Output::Charge { group, charge } => workers.set_charge(group, charge),
             vrrp::Output::Ping(ping) => {
-                self.host
-                    .ping(now, &self.routes, ping.to, ping.identifier, ping.sequence);
+                self.host.ping(
+                    at.now,
+                    &self.routes,
+                    ping.to,
+                    ping.identifier,
+                    ping.sequence,
+                );
             }
             vrrp::Output::Hook(call) => workers.run_hook(call),
         }
@@ -251,9 +260,9 @@ impl<P: AsRef<[u8]> + AsMut<[u8]>> Router<P> {
     }
 
     /// Counts from zero again.
-    pub fn clear_counters(&mut self, now: Time) {
+    pub fn clear_counters(&mut self, at: impl Into<Moment>) {
         self.host.clear_counters();
-        self.vrrp.clear_counters(now);
+        self.vrrp.clear_counters(at);
     }
 }
 

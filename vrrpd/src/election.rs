@@ -38,10 +38,12 @@
 //!
 //! # The stall guard
 //!
-//! A down timer means something only if somebody listened while it ran. Whoever drives this therefore comes back at
-//! least every half interval ([`poll_timeout`](crate::VirtualRouter::poll_timeout) asks for it), and each entry measures for how long nobody came:
+//! A down timer means something only if somebody listened while it ran: it expires when everything that arrived before its
+//! end has been handed over, not before ([`Moment`]). Whoever drives this comes back at
+//! least every half interval ([`poll_timeout`](crate::VirtualRouter::poll_timeout) asks for it), and each entry measures for how long nobody listened:
 //!
-//! - longer than an interval: in Backup, the time beyond that interval does not count towards the down timer;
+//! - longer than an interval: in Backup, the time beyond that interval does not count towards the down timer; a Master
+//!   says nothing until it hears again, or what it says in its sleep would overrule whoever took over;
 //! - longer than the down interval: a Backup listens for a whole down interval anew, and a Master becomes a Backup
 //!   that does so. It sends no priority 0, because it knows nothing to announce. If somebody took over meanwhile, the
 //!   ordinary rules of preemption decide; if nobody did, it is master again one down interval later.
@@ -51,7 +53,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::output::{Cause, State, Transition};
-use crate::time::Time;
+use crate::time::{Moment, Time};
 use crate::wire::{PRIORITY_OWNER, PRIORITY_STOP};
 
 /// What the election needs of the configuration.
@@ -87,11 +89,11 @@ pub(crate) enum Event {
     Startup(Cause),
     /// Something does.
     Shutdown(Cause),
-    /// The driver came back; some timer may be due.
+    /// Everything heard up to now was told; some timer may be due.
     Tick,
     /// A valid advertisement.
     Advertisement(Heard),
-    /// The driver was away for longer than an interval.
+    /// Nobody listened for longer than an interval.
     Away(Duration),
 }
 
@@ -128,7 +130,7 @@ pub(crate) struct Step {
     pub(crate) advertise: Option<u8>,
     /// The state changed.
     pub(crate) transition: Option<Transition>,
-    /// The driver was away for so long that listening starts anew.
+    /// Nobody listened for so long that listening starts anew.
     pub(crate) stalled: Option<Duration>,
 }
 
@@ -162,19 +164,19 @@ pub(crate) struct Election {
     master: Option<(IpAddr, u8)>,
     /// When a lower master is heeded no more.
     preempt_at: Option<Time>,
-    /// When the driver came last.
-    seen_at: Time,
+    /// Up to when the driver has listened.
+    heard_at: Time,
 }
 
 impl Election {
-    pub(crate) fn new(parameters: Parameters, now: Time) -> Election {
+    pub(crate) fn new(parameters: Parameters, heard: Time) -> Election {
         Election {
             parameters,
             role: Role::Initialise,
             master_interval: parameters.interval,
             master: None,
             preempt_at: None,
-            seen_at: now,
+            heard_at: heard,
         }
     }
 
@@ -225,13 +227,13 @@ impl Election {
             Role::Backup { down_at, .. } => down_at,
             Role::Master { advertise_at } => advertise_at,
         };
-        Some(due.min(self.seen_at + self.master_interval / 2))
+        Some(due.min(self.heard_at + self.master_interval / 2))
     }
 
-    /// Notes that the driver is here at `now`. Returns the event that its absence was, if it was one.
-    pub(crate) fn observe(&mut self, now: Time) -> Option<Event> {
-        let away = now.since(self.seen_at);
-        self.seen_at = now;
+    /// Notes that the driver has listened up to `heard`. Returns the event that its absence before was, if it was one.
+    pub(crate) fn observe(&mut self, heard: Time) -> Option<Event> {
+        let away = heard.since(self.heard_at);
+        self.heard_at = heard;
         (away > self.master_interval).then_some(Event::Away(away))
     }
 
@@ -258,7 +260,8 @@ impl Election {
     }
 
     /// The state machine.
-    pub(crate) fn step(&mut self, now: Time, event: Event) -> Step {
+    pub(crate) fn step(&mut self, at: impl Into<Moment>, event: Event) -> Step {
+        let Moment { now, heard } = at.into();
         let priority = self.parameters.priority;
         match (self.role, event) {
             (Role::Initialise, Event::Startup(cause)) if priority == PRIORITY_OWNER => {
@@ -272,13 +275,13 @@ impl Election {
 
             (Role::Backup { .. }, Event::Startup(_)) => Step::default(),
             (Role::Backup { .. }, Event::Shutdown(cause)) => self.shut_down(now, cause),
-            (Role::Backup { down_at, waiting }, Event::Tick) if down_at <= now => {
+            (Role::Backup { down_at, waiting }, Event::Tick) if down_at <= heard => {
                 let cause = self.cause_of_taking_over(now, waiting);
                 self.become_master(now, cause)
             }
             (Role::Backup { .. }, Event::Tick) => Step::default(),
-            (Role::Backup { down_at, .. }, Event::Advertisement(heard)) => {
-                self.watch(now, down_at, heard);
+            (Role::Backup { down_at, .. }, Event::Advertisement(advertisement)) => {
+                self.watch(now, down_at, advertisement);
                 Step::default()
             }
             (Role::Backup { .. }, Event::Away(away)) if away > self.down_interval() => {
@@ -302,7 +305,9 @@ impl Election {
                 advertise: Some(PRIORITY_STOP),
                 ..self.shut_down(now, cause)
             },
-            (Role::Master { advertise_at }, Event::Tick) if advertise_at <= now => {
+            (Role::Master { advertise_at }, Event::Tick)
+                if advertise_at <= now && now.since(heard) <= self.master_interval =>
+            {
                 // Counted from when it was due, so that lateness does not add up; one that is missed is not made up for.
                 let next = advertise_at + self.parameters.interval;
                 self.advertise(if next > now {

@@ -14,7 +14,7 @@ use crate::election::{Election, Event, Parameters, Step, Timers};
 use crate::output::{Cause, Output, State, Transition, Transmit};
 use crate::refusal::Refusal;
 use crate::status::{Obstacle, Status};
-use crate::time::Time;
+use crate::time::{Moment, Time};
 use crate::track::Tracks;
 use crate::wire::v3::PseudoHeader;
 use crate::wire::{Family, Fields, PRIORITY_STOP, v2, v3};
@@ -38,7 +38,7 @@ pub struct Received<'a> {
 
 /// One virtual router on one port, driven from outside: no sockets, no clock, no threads.
 ///
-/// Every entry takes the time, and queues [`Output`]s that the driver drains with [`poll_output`](Self::poll_output)
+/// Every entry takes a [`Moment`], and queues [`Output`]s that the driver drains with [`poll_output`](Self::poll_output)
 /// afterwards. Time must not go backwards; if it does, it is taken to stand still. See the [crate] for the order
 /// of a driver's loop.
 #[derive(Clone, Debug)]
@@ -54,6 +54,8 @@ pub struct VirtualRouter {
     pseudo_header_heard: Option<PseudoHeader>,
     /// The latest time that the driver gave.
     now: Time,
+    /// The latest time up to which it has handed over everything.
+    heard: Time,
     since: Time,
     last_transition: Option<Transition>,
     counters: Counters,
@@ -82,6 +84,7 @@ impl VirtualRouter {
             stopped: false,
             pseudo_header_heard: None,
             now,
+            heard: now,
             since: now,
             last_transition: None,
             counters: Counters::default(),
@@ -96,17 +99,21 @@ impl VirtualRouter {
     /// # Errors
     ///
     /// Why the message was refused; it is counted, and nothing else happened.
-    pub fn receive(&mut self, now: Time, received: &Received<'_>) -> Result<(), Refusal> {
-        self.observe(now);
+    pub fn receive(
+        &mut self,
+        at: impl Into<Moment>,
+        received: &Received<'_>,
+    ) -> Result<(), Refusal> {
+        self.observe(at.into());
         self.dispatch(received)
             .inspect_err(|refusal| *refusal.counter(&mut self.counters) += 1)
     }
 
     /// Lets due timers act. Call it when [`poll_timeout`](Self::poll_timeout) says so; more often does no harm.
     /// Messages that have arrived are to be [received](Self::receive) first, or a timer could expire that they would have
-    /// stopped.
-    pub fn tick(&mut self, now: Time) {
-        self.observe(now);
+    /// stopped: a master counts as silent only up to when everything was handed over.
+    pub fn tick(&mut self, at: impl Into<Moment>) {
+        self.observe(at.into());
         self.step(Event::Tick);
         let addresses = self.announcer.poll(
             self.now,
@@ -120,14 +127,15 @@ impl VirtualRouter {
         }
     }
 
-    /// Shows that the driver is alive, and nothing more: no timer acts. For the top of a control loop's pass, before
+    /// Shows that the driver is alive and listens, and nothing more: no timer acts. For the top of a control loop's pass, before
     /// it reads what has arrived, so that an absence is measured where it ends. The other entries do it too.
-    pub fn heartbeat(&mut self, now: Time) {
-        self.observe(now);
+    pub fn heartbeat(&mut self, at: impl Into<Moment>) {
+        self.observe(at.into());
     }
 
     /// When [`tick`](Self::tick) is wanted next, at the latest; `None` while the router takes no part. That is when a timer is
-    /// due, and otherwise half an advertisement interval after the last entry, to tell silence from absence.
+    /// due, and otherwise half an advertisement interval after the last entry, to tell silence from absence. A time that
+    /// has passed already means: as soon as more has been listened to.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
         [self.election.timeout(), self.announcer.timeout()]
@@ -142,15 +150,15 @@ impl VirtualRouter {
     }
 
     /// The port's link is up, or down.
-    pub fn port_link(&mut self, now: Time, up: bool) {
-        self.observe(now);
+    pub fn port_link(&mut self, at: impl Into<Moment>, up: bool) {
+        self.observe(at.into());
         self.link_up = up;
         self.reconcile(Cause::LinkUp);
     }
 
     /// The tracked condition `name` holds, or fails. Unknown names are ignored.
-    pub fn track_changed(&mut self, now: Time, name: &str, holds: bool) {
-        self.observe(now);
+    pub fn track_changed(&mut self, at: impl Into<Moment>, name: &str, holds: bool) {
+        self.observe(at.into());
         if self.tracks.note(name, holds) {
             self.refresh_parameters();
             self.reconcile(Cause::TrackHolds(name.to_owned()));
@@ -158,15 +166,15 @@ impl VirtualRouter {
     }
 
     /// Stops taking part; a master resigns with priority 0.
-    pub fn shutdown(&mut self, now: Time) {
-        self.observe(now);
+    pub fn shutdown(&mut self, at: impl Into<Moment>) {
+        self.observe(at.into());
         self.stopped = true;
         self.reconcile(Cause::Stopped);
     }
 
     /// Takes part again after [`shutdown`](Self::shutdown).
-    pub fn start(&mut self, now: Time) {
-        self.observe(now);
+    pub fn start(&mut self, at: impl Into<Moment>) {
+        self.observe(at.into());
         self.stopped = false;
         self.reconcile(Cause::Started);
     }
@@ -179,12 +187,12 @@ impl VirtualRouter {
     /// Whatever [`Config::validate`] finds; nothing has changed then.
     pub fn reconfigure(
         &mut self,
-        now: Time,
+        at: impl Into<Moment>,
         config: Config,
         local: IpAddr,
     ) -> Result<(), ConfigError> {
         config.validate(local)?;
-        self.observe(now);
+        self.observe(at.into());
         let identity =
             |config: &Config, local| (config.vrid, config.version.number(), config.family(), local);
         let anew = identity(&config, local) != identity(&self.config, self.local);
@@ -197,7 +205,8 @@ impl VirtualRouter {
         self.local = local;
         if anew {
             self.pseudo_header_heard = None;
-            self.election = Election::new(parameters(&self.config, local, &self.tracks), self.now);
+            self.election =
+                Election::new(parameters(&self.config, local, &self.tracks), self.heard);
         } else {
             self.refresh_parameters();
         }
@@ -240,8 +249,8 @@ impl VirtualRouter {
     }
 
     /// Sets all counters to zero.
-    pub fn clear_counters(&mut self, now: Time) {
-        self.observe(now);
+    pub fn clear_counters(&mut self, at: impl Into<Moment>) {
+        self.observe(at.into());
         self.counters = Counters::default();
         self.counters_since = self.now;
     }
@@ -325,10 +334,18 @@ impl VirtualRouter {
     }
 
     /// Every entry begins here: the time is noted, and an absence measured.
-    fn observe(&mut self, now: Time) {
+    fn observe(&mut self, Moment { now, heard }: Moment) {
         self.now = self.now.max(now);
-        if let Some(absence) = self.election.observe(self.now) {
+        self.heard = self.heard.max(heard).min(self.now);
+        if let Some(absence) = self.election.observe(self.heard) {
             self.step(absence);
+        }
+    }
+
+    fn moment(&self) -> Moment {
+        Moment {
+            now: self.now,
+            heard: self.heard,
         }
     }
 
@@ -337,7 +354,7 @@ impl VirtualRouter {
             advertise,
             transition,
             stalled,
-        } = self.election.step(self.now, event);
+        } = self.election.step(self.moment(), event);
         if let Some(away) = stalled {
             self.counters.stalls += 1;
             self.queue(Output::Stalled { away });

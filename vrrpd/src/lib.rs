@@ -12,12 +12,14 @@
 //! | `announce` | the pacing of gratuitous ARP and its IPv6 kin |
 //! | `refusal`, `counters` | why a message is refused, and what is counted (RFC 8347) |
 //! | `output`, `status` | what a virtual router asks for, tells and shows |
+//! | `time` | now, and up to when was listened |
 //!
 //! # Driving a virtual router
 //!
 //! A pass of the control loop, for every virtual router: say that you are here, hand over *everything* that has
 //! arrived, only then let timers act, and carry out what is asked for. Then sleep no longer than
-//! [`poll_timeout`](VirtualRouter::poll_timeout) says.
+//! [`poll_timeout`](VirtualRouter::poll_timeout) says. Where others bring what arrives, and may be late with it, a
+//! [`Moment`] says up to when everything is there; a plain [`Time`] says that it always is.
 //!
 //! ```
 //! use std::net::{IpAddr, Ipv4Addr};
@@ -42,7 +44,7 @@
 //!             Output::Transmit(message) => assert_eq!(message.payload.len(), 12),
 //!             Output::Announce(address) => assert_eq!(address, gateway),
 //!             Output::StateChanged(transition) => println!("{transition}"),
-//!             Output::Stalled { away } => println!("control loop was away for {away:?}"),
+//!             Output::Stalled { away } => println!("nobody listened for {away:?}"),
 //!         }
 //!     }
 //! }
@@ -73,7 +75,7 @@ pub use instance::{Received, VirtualRouter};
 pub use output::{Cause, Output, State, Transition, Transmit};
 pub use refusal::Refusal;
 pub use status::{Obstacle, Status};
-pub use time::Time;
+pub use time::{Moment, Time};
 pub use track::{Track, Verdict, Weight};
 pub use wire::v2::Authentication;
 pub use wire::v3::PseudoHeader;

@@ -16,7 +16,7 @@ pub enum Output {
     Announce(IpAddr),
     /// The state changed. From now on [`crate::VirtualRouter::is_master`] says who answers for the addresses.
     StateChanged(Transition),
-    /// The driver did not come back for so long that what was heard before says nothing any more.
+    /// The driver did not listen for so long that what was heard before says nothing any more.
     Stalled {
         /// How long it was away.
         away: Duration,
@@ -123,7 +123,7 @@ pub enum Cause {
         /// Who.
         router: IpAddr,
     },
-    /// The control loop was away so long that another router may have taken over.
+    /// Nobody listened for so long that another router may have taken over.
     Stalled {
         /// How long.
         away: Duration,
@@ -182,7 +182,7 @@ impl fmt::Display for Cause {
             Cause::HigherAddress { router } => {
                 write!(f, "{router} has the same priority and a higher address")
             }
-            Cause::Stalled { away } => write!(f, "own control loop was away for {away:?}"),
+            Cause::Stalled { away } => write!(f, "this router itself was away for {away:?}"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The instant type every entry of this crate takes. Nothing here, or anywhere in the crate, reads a clock.
+//! Instants, and the moments that every entry of this crate takes. Nothing here, or anywhere in the crate, reads a clock.
 
 use std::ops::Add;
 use std::time::Duration;
@@ -40,6 +40,25 @@ impl Add<Duration> for Time {
     fn add(self, duration: Duration) -> Time {
         let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         Time(self.0.saturating_add(nanos))
+    }
+}
+
+/// Now, and up to when this router has listened.
+///
+/// The two differ when somebody between the wire and this crate was not there for a while: frames may then wait in a queue
+/// that nobody has looked into, and silence says nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// The time.
+    pub now: Time,
+    /// Everything that had arrived by then has been handed over, or is before the next tick. Not later than `now`.
+    pub heard: Time,
+}
+
+impl From<Time> for Moment {
+    /// Nobody stands between: everything that has arrived is handed over at once.
+    fn from(now: Time) -> Moment {
+        Moment { now, heard: now }
     }
 }
 

@@ -9,6 +9,7 @@ use std::mem;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use thiserror::Error;
@@ -25,6 +26,7 @@ use crate::grace::Grace;
 use crate::hop::NextHop;
 use crate::road::Punted;
 use crate::shared::{BacklogView, Command, Reply, Shared};
+use crate::sweep::Listening;
 use crate::tables::{ForwardingMode, Group, Tables};
 use crate::verdict::VerdictTable;
 use crate::worker::Worker;
@@ -46,6 +48,7 @@ pub struct Dataplane {
     /// Earlier snapshots that a worker may still hold: kept, so that no worker frees one.
     retired: Vec<Arc<Tables>>,
     grace: Grace,
+    listening: Listening,
     routing: Routing,
     /// The counters when they were last cleared.
     cleared: Counters,
@@ -233,6 +236,13 @@ impl Dataplane {
     /// Waits until every worker has taken up all that was changed so far: microseconds, or the idle sleep.
     pub fn settle(&self) {
         self.grace.wait(self.generation());
+    }
+
+    /// Everything that had arrived at the ports by the returned instant is in the punt rings, or was dealt with by the workers;
+    /// none if a worker has not received yet. Stands still while a worker does not run, or [does not
+    /// receive](Dataplane::stop_forwarding). `now` is the time, read just before; the rings are to be emptied after.
+    pub fn polled_until(&mut self, now: Instant) -> Option<Instant> {
+        self.listening.until(now)
     }
 
     /// Hands at most `max` frames of one class to `take`, from all workers in turn. Returns how many.

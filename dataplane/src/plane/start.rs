@@ -17,6 +17,7 @@ use crate::dpdk::{
 use crate::grace::Grace;
 use crate::road::{Doors, Egress, HeldLimit, Ingress};
 use crate::shared::{RingSizes, Shared};
+use crate::sweep::{Listening, Sweeper};
 use crate::tables::{ForwardingMode, PortTable, Tables};
 use crate::worker::Worker;
 
@@ -168,6 +169,8 @@ struct Opened {
     table: PortTable,
     ingress: Vec<Ingress>,
     transmit: Vec<TxQueue>,
+    /// Of each receive queue.
+    rx_descriptors: u16,
 }
 
 fn open(
@@ -238,6 +241,7 @@ fn open(
             .map(|queue| Ingress { port: index, queue })
             .collect(),
         transmit,
+        rx_descriptors: configured.rx_descriptors,
         port: OpenPort {
             handle: PortHandle {
                 index,
@@ -286,6 +290,9 @@ fn launch(
     let mut egress: Vec<Vec<Egress>> = (0..workers).map(|_| Vec::new()).collect();
     let mut tables = Vec::new();
     let mut open_ports = Vec::new();
+    let longest_queue = opened.iter().map(|port| port.rx_descriptors).max();
+    let longest_queue = usize::from(longest_queue.unwrap_or(0));
+    let burst = config.burst.clamp(1, BURST_MAX);
     let mut next = 0;
     for (index, port) in opened.into_iter().enumerate() {
         // Queue by queue round all workers, so that none is left idle and each gets some of every port.
@@ -326,6 +333,12 @@ fn launch(
                 .map(|shared| Arc::clone(&shared.taken_up))
                 .collect(),
         ),
+        listening: Listening::new(
+            shared
+                .iter()
+                .map(|shared| Arc::clone(&shared.sweeps))
+                .collect(),
+        ),
         routing,
         cleared: Counters {
             workers: shared
@@ -353,7 +366,8 @@ fn launch(
             tables: Arc::clone(&tables),
             ingress,
             egress,
-            burst: config.burst.clamp(1, BURST_MAX),
+            sweeper: Sweeper::new(longest_queue, burst),
+            burst,
             idle_sleep: config.idle_sleep,
         };
         let (started, cpu) = (started.clone(), config.pinning.cpu(index));

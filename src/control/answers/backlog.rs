@@ -42,7 +42,7 @@ impl Inspection {
         Self {
             requests: Vec::new(),
             workers,
-            deadline: sources.now + PATIENCE,
+            deadline: sources.at.now + PATIENCE,
         }
     }
 
@@ -70,7 +70,7 @@ impl Inspection {
             .position(|asked| !matches!(asked, Asked::Answered(_)));
         let reply = match silent {
             None => Ok(Answer::Backlog(self.shown(sources))),
-            Some(worker) if sources.now >= self.deadline => {
+            Some(worker) if sources.at.now >= self.deadline => {
                 let within = PATIENCE.as_secs();
                 Err(format!(
                     "worker {worker} has not answered within {within} s"

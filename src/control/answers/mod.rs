@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use dataplane::ForwardingMode;
 use dataplane::dpdk::Mbuf;
-use vrrpd::Time;
+use vrrpd::Moment;
 
 use super::road::Road;
 use super::router::Router;
@@ -29,7 +29,7 @@ use backlog::Inspection;
 #[derive(Debug)]
 pub struct Sources<'a> {
     /// The time.
-    pub now: Time,
+    pub at: Moment,
     /// The configuration in force.
     pub config: &'a Config,
     /// Host, virtual routers and routes.
@@ -115,7 +115,7 @@ impl Answers {
             Command::Show(show) => self.show(show, sources),
             Command::Clear(Clear::Counters) => {
                 sources.road.clear_counters();
-                sources.router.clear_counters(sources.now);
+                sources.router.clear_counters(sources.at);
                 self.socket.clear();
                 done("counters cleared")
             }
@@ -192,7 +192,10 @@ impl Answers {
                 sources.router.host(),
                 &sources.port_names(),
             ))),
-            Show::Vrrp => Ok(Answer::Vrrp(vrrp::show(sources.router.vrrp(), sources.now))),
+            Show::Vrrp => Ok(Answer::Vrrp(vrrp::show(
+                sources.router.vrrp(),
+                sources.at.now,
+            ))),
             Show::Config => ConfigInForce::new(sources.config).map(Answer::Config),
             // Answered once the workers have said what they hold.
             Show::Backlog => Err("the workers have not been asked".to_owned()),

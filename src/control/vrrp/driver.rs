@@ -8,7 +8,7 @@ use std::time::Duration;
 use dataplane::addr::MacAddr;
 use thiserror::Error;
 use vrrpd::wire::Header;
-use vrrpd::{ConfigError, State, Time, Transition, Transmit, VirtualRouter};
+use vrrpd::{ConfigError, Moment, State, Time, Transition, Transmit, VirtualRouter};
 
 use super::config::{GroupConfig, SourceMac, Watch};
 use super::frame;
@@ -176,15 +176,16 @@ impl Vrrp {
     /// The first mistake found; nothing has changed then.
     pub fn apply(
         &mut self,
-        now: Time,
+        at: impl Into<Moment>,
         ports: &[Port],
         configs: Vec<GroupConfig>,
     ) -> Result<(), ApplyError> {
+        let at = at.into();
         let configs = checked(ports, configs)?;
         let gone = |key: &GroupKey| !configs.contains_key(key);
         let gone: Vec<GroupKey> = self.groups.keys().copied().filter(gone).collect();
         for key in gone {
-            self.remove(now, key);
+            self.remove(at, key);
         }
         let old = std::mem::take(&mut self.ports);
         self.ports = ports
@@ -196,15 +197,15 @@ impl Vrrp {
             })
             .collect();
         let watches = configs.values().flat_map(GroupConfig::address_watches);
-        self.tracker.set(now, &watches.collect());
+        self.tracker.set(at.heard, &watches.collect());
         self.virtuals_changed = true;
         configs
             .into_iter()
-            .try_for_each(|(key, config)| self.adopt(now, key, config))
+            .try_for_each(|(key, config)| self.adopt(at, key, config))
     }
 
     /// Takes a frame with a VRRP packet, from its Ethernet header on.
-    pub fn on_frame(&mut self, now: Time, port: PortIndex, frame: &[u8]) {
+    pub fn on_frame(&mut self, at: impl Into<Moment>, port: PortIndex, frame: &[u8]) {
         let Some(received) = frame::read(frame) else {
             self.strays.packet_length_errors += 1;
             return;
@@ -215,7 +216,7 @@ impl Vrrp {
         };
         let vrid = header.vrid;
         let key = GroupKey { port, vrid };
-        match self.enter(key, |router| router.receive(now, &received)) {
+        match self.enter(key, |router| router.receive(at, &received)) {
             None => self.strays.vrid_errors += 1,
             Some(Ok(())) => {}
             // Counted by the virtual router under its reason.
@@ -226,7 +227,8 @@ impl Vrrp {
     }
 
     /// The link of a port is up, or down. Telling what is known already changes nothing.
-    pub fn port_link(&mut self, now: Time, port: PortIndex, up: bool) {
+    pub fn port_link(&mut self, at: impl Into<Moment>, port: PortIndex, up: bool) {
+        let at = at.into();
         let Some(state) = self.ports.get_mut(&port) else {
             return;
         };
@@ -235,26 +237,31 @@ impl Vrrp {
         }
         for key in self.keys() {
             if key.port == port {
-                self.enter(key, |router| router.port_link(now, up));
+                self.enter(key, |router| router.port_link(at, up));
             }
         }
         let is_meant = |watch: &Watch| matches!(watch, Watch::Port { index, .. } if *index == port);
-        self.report(now, up, is_meant);
+        self.report(at, up, is_meant);
     }
 
     /// Somebody answered an echo request of this router.
-    pub fn on_echo_reply(&mut self, now: Time, reply: Ping) {
+    pub fn on_echo_reply(&mut self, at: impl Into<Moment>, reply: Ping) {
         if let Some(verdict) = self.tracker.on_reply(reply) {
-            self.note(now, verdict);
+            self.note(at.into(), verdict);
         }
     }
 
     /// Lets due timers act; everything that has arrived is to be handed over before.
-    pub fn tick(&mut self, now: Time) {
-        if self.tracker.poll_timeout().is_some_and(|due| due <= now) {
-            for (ping, verdict) in self.tracker.tick(now) {
+    pub fn tick(&mut self, at: impl Into<Moment>) {
+        let at = at.into();
+        if self
+            .tracker
+            .poll_timeout()
+            .is_some_and(|due| due <= at.heard)
+        {
+            for (ping, verdict) in self.tracker.tick(at.heard) {
                 if let Some(verdict) = verdict {
-                    self.note(now, verdict);
+                    self.note(at, verdict);
                 }
                 self.outbox.push(Output::Ping(ping));
             }
@@ -262,15 +269,16 @@ impl Vrrp {
         let due: Vec<GroupKey> = self
             .due
             .iter()
-            .take_while(|(due, _)| *due <= now)
+            .take_while(|(due, _)| *due <= at.now)
             .map(|(_, key)| *key)
             .collect();
         for key in due {
-            self.enter(key, |router| router.tick(now));
+            self.enter(key, |router| router.tick(at));
         }
         if let Some((groups, away)) = self.stalled.take() {
             tracing::warn!(
-                "the control loop was away for {away:?}; {groups} virtual routers count on nothing they heard before"
+                "nothing was heard for {away:?}, because the control loop or a worker did not run; \
+                 {groups} virtual routers count on nothing from before"
             );
         }
     }
@@ -295,16 +303,18 @@ impl Vrrp {
     }
 
     /// Stops all virtual routers; masters resign.
-    pub fn shutdown(&mut self, now: Time) {
+    pub fn shutdown(&mut self, at: impl Into<Moment>) {
+        let at = at.into();
         for key in self.keys() {
-            self.enter(key, |router| router.shutdown(now));
+            self.enter(key, |router| router.shutdown(at));
         }
     }
 
     /// Sets all counters to zero.
-    pub fn clear_counters(&mut self, now: Time) {
+    pub fn clear_counters(&mut self, at: impl Into<Moment>) {
+        let at = at.into();
         for group in self.groups.values_mut() {
-            group.router.clear_counters(now);
+            group.router.clear_counters(at);
         }
         self.strays = StrayCounters::default();
         self.outbox.overflows = 0;
@@ -332,8 +342,8 @@ impl Vrrp {
         self.groups.keys().copied().collect()
     }
 
-    fn remove(&mut self, now: Time, key: GroupKey) {
-        self.enter(key, |router| router.shutdown(now));
+    fn remove(&mut self, at: Moment, key: GroupKey) {
+        self.enter(key, |router| router.shutdown(at));
         if let Some(due) = self.groups.remove(&key).and_then(|group| group.due) {
             self.due.remove(&(due, key));
         }
@@ -344,20 +354,20 @@ impl Vrrp {
     }
 
     /// Makes the virtual router `key` what `config` says.
-    fn adopt(&mut self, now: Time, key: GroupKey, config: GroupConfig) -> Result<(), ApplyError> {
+    fn adopt(&mut self, at: Moment, key: GroupKey, config: GroupConfig) -> Result<(), ApplyError> {
         let (protocol, local) = (config.protocol(), IpAddr::V4(config.local));
         let named = |source| protocol_error(&config, source);
         if let Some(group) = self.groups.get_mut(&key) {
             if group.config == config {
                 return Ok(());
             }
-            let reconfigured = self.enter(key, |router| router.reconfigure(now, protocol, local));
+            let reconfigured = self.enter(key, |router| router.reconfigure(at, protocol, local));
             reconfigured.unwrap_or(Ok(())).map_err(named)?;
             if let Some(group) = self.groups.get_mut(&key) {
                 group.config = config;
             }
         } else {
-            let router = VirtualRouter::new(protocol, local, now).map_err(named)?;
+            let router = VirtualRouter::new(protocol, local, at.now).map_err(named)?;
             self.outbox.push(Output::Charge {
                 group: key,
                 charge: Some(Charge::Others),
@@ -370,9 +380,9 @@ impl Vrrp {
             };
             self.groups.insert(key, group);
             let up = self.link_up(key.port);
-            self.enter(key, |router| router.port_link(now, up));
+            self.enter(key, |router| router.port_link(at, up));
         }
-        self.tell_tracks(now, key);
+        self.tell_tracks(at, key);
         Ok(())
     }
 
@@ -381,7 +391,7 @@ impl Vrrp {
     }
 
     /// Tells a virtual router what is known of its tracks.
-    fn tell_tracks(&mut self, now: Time, key: GroupKey) {
+    fn tell_tracks(&mut self, at: Moment, key: GroupKey) {
         let Some(group) = self.groups.get(&key) else {
             return;
         };
@@ -398,23 +408,23 @@ impl Vrrp {
             })
             .collect();
         for (name, holds) in known {
-            self.enter(key, |router| router.track_changed(now, &name, holds));
+            self.enter(key, |router| router.track_changed(at, &name, holds));
         }
     }
 
     /// Tells everyone who watches an address what is new of it.
-    fn note(&mut self, now: Time, (address, holds): Verdict) {
+    fn note(&mut self, at: Moment, (address, holds): Verdict) {
         let to = address.address;
         tracing::info!(
             "address {to} {}",
             if holds { "answers" } else { "does not answer" }
         );
         let is_meant = |watch: &Watch| matches!(watch, Watch::Address(of) if *of == address);
-        self.report(now, holds, is_meant);
+        self.report(at, holds, is_meant);
     }
 
     /// Tells every virtual router that tracks such a thing whether it holds.
-    fn report(&mut self, now: Time, holds: bool, is_meant: impl Fn(&Watch) -> bool) {
+    fn report(&mut self, at: Moment, holds: bool, is_meant: impl Fn(&Watch) -> bool) {
         let concerned: Vec<(GroupKey, String)> = self
             .groups
             .iter()
@@ -425,7 +435,7 @@ impl Vrrp {
             })
             .collect();
         for (key, name) in concerned {
-            self.enter(key, |router| router.track_changed(now, &name, holds));
+            self.enter(key, |router| router.track_changed(at, &name, holds));
         }
     }
 

@@ -480,3 +480,33 @@ fn only_more_than_an_interval_counts_as_absence() {
         Some(Event::Away(away))
     );
 }
+
+#[test]
+fn a_master_is_silent_only_as_far_as_was_listened() {
+    let mut backup = election_in(State::Backup);
+    let due = Time::ZERO + down(INTERVAL);
+    let before = Moment {
+        now: due + 10 * INTERVAL,
+        heard: Time::from_nanos(due.as_nanos() - 1),
+    };
+    assert_eq!(backup.step(before, Event::Tick), Step::default());
+    let after = Moment {
+        heard: due,
+        ..before
+    };
+    assert!(backup.step(after, Event::Tick).transition.is_some());
+}
+
+#[test]
+fn a_master_speaks_only_while_it_listens() {
+    let mut master = election_in(State::Master);
+    let now = Time::ZERO + 3 * INTERVAL;
+    let deaf = Moment {
+        now,
+        heard: Time::from_nanos((Time::ZERO + 2 * INTERVAL).as_nanos() - 1),
+    };
+    assert_eq!(master.step(deaf, Event::Tick), Step::default());
+    let heard = Time::ZERO + 2 * INTERVAL;
+    let step = master.step(Moment { now, heard }, Event::Tick);
+    assert_eq!(step.advertise, Some(100));
+}

@@ -6,12 +6,23 @@ use std::time::Duration;
 
 use vrrpd::wire::{Header, TTL};
 use vrrpd::{
-    Checksum, Config, Output, Received, State, Time, Transition, Transmit, Version, VirtualRouter,
-    Vrid,
+    Checksum, Config, Moment, Output, Received, State, Time, Transition, Transmit, Version,
+    VirtualRouter, Vrid,
 };
 
 /// How long a frame is on its way.
 pub(crate) const LATENCY: Duration = Duration::from_micros(50);
+
+/// How often the control loop looks again while nobody brings it what has arrived.
+const LOOK: Duration = Duration::from_millis(1);
+
+/// Nobody brings the control loop frames, or takes them from it.
+#[derive(Clone, Copy)]
+struct Deaf {
+    since: Time,
+    until: Time,
+    next_look: Time,
+}
 
 /// A node: a machine with a control loop that drives virtual routers.
 pub(crate) struct Node {
@@ -23,6 +34,8 @@ pub(crate) struct Node {
     stalled_until: Option<Time>,
     /// Whether frames that arrive meanwhile are lost, as from a receive queue that overflows.
     stall_loses: bool,
+    /// The control loop goes on, but the thread between it and the wire does not run.
+    deaf: Option<Deaf>,
     link_up: bool,
     inbox: Vec<Transmit>,
     /// Everything that happened, for assertions.
@@ -38,7 +51,8 @@ pub(crate) struct Node {
 impl Node {
     /// Whether the node can act: it runs, it is on the LAN, and its control loop is there.
     pub(crate) fn is_present(&self) -> bool {
-        !self.routers.is_empty() && self.link_up && self.stalled_until.is_none()
+        let runs = self.stalled_until.is_none() && self.deaf.is_none();
+        !self.routers.is_empty() && self.link_up && runs
     }
 
     /// The node's only virtual router.
@@ -50,6 +64,9 @@ impl Node {
     fn timeout(&self) -> Option<Time> {
         if self.stalled_until.is_some() {
             return self.stalled_until;
+        }
+        if let Some(deaf) = self.deaf {
+            return Some(deaf.next_look.min(deaf.until));
         }
         self.routers
             .iter()
@@ -118,6 +135,7 @@ impl Lan {
                 routers: Vec::new(),
                 stalled_until: None,
                 stall_loses: false,
+                deaf: None,
                 link_up: true,
                 inbox: Vec::new(),
                 transitions: Vec::new(),
@@ -186,6 +204,7 @@ impl Lan {
         node.routers.clear();
         node.inbox.clear();
         node.stalled_until = None;
+        node.deaf = None;
         self.faults_changed();
     }
 
@@ -209,6 +228,17 @@ impl Lan {
             node.stalled_until = Some(self.now + span);
             node.stall_loses = loses;
         }
+        self.faults_changed();
+    }
+
+    /// Takes away what carries frames between node `index`'s control loop and the wire for `span`; the loop goes on, and
+    /// frames of either direction wait.
+    pub(crate) fn deafen(&mut self, index: usize, span: Duration) {
+        self.nodes[index].deaf = Some(Deaf {
+            since: self.now,
+            until: self.now + span,
+            next_look: self.now + LOOK,
+        });
         self.faults_changed();
     }
 
@@ -255,6 +285,15 @@ impl Lan {
                 router.heartbeat(now);
                 router.port_link(now, link_up);
             });
+        }
+        if let Some(deaf) = &mut self.nodes[index].deaf {
+            if now < deaf.until {
+                deaf.next_look = now + LOOK;
+                let heard = deaf.since;
+                return self.act(index, |router, now| router.tick(Moment { now, heard }));
+            }
+            self.nodes[index].deaf = None;
+            self.act(index, VirtualRouter::heartbeat);
         }
         for message in std::mem::take(&mut self.nodes[index].inbox) {
             let vrid = Header::parse(&message.payload).unwrap().vrid;
@@ -325,6 +364,8 @@ impl Lan {
 
     fn send(&mut self, from: usize, message: Transmit) {
         self.nodes[from].sent.push((self.now, message.clone()));
+        let deaf = self.nodes[from].deaf;
+        let leaves = deaf.map_or(self.now, |deaf| deaf.until);
         for to in (0..self.nodes.len()).filter(|to| *to != from) {
             if !message.dst.is_multicast() && message.dst != self.nodes[to].local {
                 continue;
@@ -332,7 +373,7 @@ impl Lan {
             self.frames += 1;
             if self.nodes[from].link_up && !(self.loses)(self.frames) {
                 self.flying
-                    .insert((self.now + LATENCY, self.frames), (to, message.clone()));
+                    .insert((leaves + LATENCY, self.frames), (to, message.clone()));
             }
         }
     }

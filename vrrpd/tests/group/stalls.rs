@@ -1,4 +1,4 @@
-//! The stall guard: a control loop that was away decides nothing on what it did not hear.
+//! The stall guard: a router that was away decides nothing on what it did not hear.
 
 use std::time::Duration;
 
@@ -134,4 +134,47 @@ fn a_loop_that_is_often_late_and_deaf_meanwhile_takes_nothing_over() {
     assert_eq!(lan.masters(), [0]);
     assert_eq!(lan.nodes[1].router().counters().master_transitions, 0);
     assert_eq!(lan.nodes[1].router().state(), State::Backup);
+}
+
+#[test]
+fn a_backup_whose_frames_wait_in_a_queue_takes_nothing_over() {
+    // Its control loop goes on: to the loop, the time passes as in silence.
+    for deaf_ms in [20, 30, 35, 40, 100, 3000] {
+        let mut lan = Lan::new([config(200, 10), config(100, 10)]);
+        lan.run(SECOND);
+        for _ in 0..20 {
+            lan.deafen(1, Duration::from_millis(deaf_ms));
+            lan.run(Duration::from_millis(deaf_ms + 100));
+        }
+        assert_eq!(lan.masters(), [0]);
+        let counters = lan.nodes[1].router().counters();
+        assert_eq!(counters.master_transitions, 0, "deaf for {deaf_ms} ms");
+        // The down interval is 36 ms.
+        assert_eq!(counters.stalls, if deaf_ms > 36 { 20 } else { 0 });
+    }
+}
+
+#[test]
+fn a_master_that_nobody_brings_frames_is_silent_and_listens_before_it_speaks_again() {
+    let mut lan = Lan::new([config(200, 10), config(100, 10)]);
+    lan.run(SECOND);
+    let sent = lan.nodes[0].sent.len();
+    lan.deafen(0, 3 * SECOND);
+    lan.run(3 * SECOND - LATENCY);
+    assert_eq!(lan.masters(), [1]);
+    // One was due before it could know; what it says in its sleep would overrule the other when it wakes.
+    assert!(lan.nodes[0].sent.len() <= sent + 1);
+    lan.run(3 * SECOND);
+    assert_eq!(lan.masters(), [0], "and preempts by the ordinary rules");
+    let causes = lan.nodes[0].transitions.iter();
+    let causes: Vec<&str> = causes.map(|t| t.cause.name()).collect();
+    assert_eq!(
+        causes,
+        [
+            "link-up",
+            "master-silent",
+            "stalled",
+            "lower-priority-master"
+        ]
+    );
 }
