@@ -22,6 +22,7 @@ const FUNCTIONS: &[&str] = &[
     "rte_eth_xstats_get",
     "rte_eth_xstats_get_names",
     "rte_eth_xstats_reset",
+    "rte_get_tsc_hz",
     "rte_mempool_avail_count",
     "rte_mempool_free",
     "rte_mempool_in_use_count",

@@ -157,6 +157,21 @@ uint16_t shim_tx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, u
 	return rte_eth_tx_burst(port, queue, mbufs, count);
 }
 
+int shim_tx_idle(uint16_t port, uint16_t queue, uint16_t descriptors)
+{
+	/* Counted from the next one to be filled, the last one is that of the packet queued last. */
+	int status = rte_eth_tx_descriptor_status(port, queue, descriptors - 1);
+
+	switch (status) {
+	case RTE_ETH_TX_DESC_FULL:
+		return 0;
+	case RTE_ETH_TX_DESC_DONE:
+		return 1;
+	default:
+		return -1;
+	}
+}
+
 int shim_port_info(uint16_t port, struct shim_port_info *info)
 {
 	struct rte_eth_dev_info dev;

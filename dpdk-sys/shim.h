@@ -52,6 +52,8 @@ void shim_mbuf_free_bulk(struct rte_mbuf **mbufs, unsigned int count);
 
 uint16_t shim_rx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count);
 uint16_t shim_tx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count);
+/* 1: everything in the ring of this many descriptors was sent; 0: not yet; negative: the driver does not say. */
+int shim_tx_idle(uint16_t port, uint16_t queue, uint16_t descriptors);
 
 struct shim_port_info {
 	char driver[64];

@@ -19,6 +19,41 @@ pub struct Waiting<P> {
     pub packet: P,
 }
 
+/// A packet on hold, and what will be asked about it when it is let go.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Held<P> {
+    /// The index of the condition's counter.
+    pub condition: u32,
+    /// Of the packet as it was received ([`fingerprint`](crate::handover::fingerprint)).
+    pub fingerprint: u64,
+    /// The index of the port that received it.
+    pub port: u16,
+    /// The VRID of the group to whose virtual MAC it came.
+    pub via: u16,
+    /// The packet.
+    pub packet: P,
+}
+
+impl<P> Held<P> {
+    /// What waits for an egress was routed, and nothing more is asked about it.
+    fn routed(waiting: Waiting<P>) -> Self {
+        Self {
+            condition: waiting.condition,
+            fingerprint: 0,
+            port: 0,
+            via: 0,
+            packet: waiting.packet,
+        }
+    }
+
+    fn waiting(self) -> Waiting<P> {
+        Waiting {
+            condition: self.condition,
+            packet: self.packet,
+        }
+    }
+}
+
 /// The backlog is full, and gives the packet back.
 #[derive(Debug, PartialEq, Eq, Error)]
 #[error("the backlog is full")]
@@ -29,7 +64,7 @@ const NONE: u32 = u32::MAX;
 #[derive(Debug)]
 struct Slot<P> {
     next: u32,
-    waiting: Option<Waiting<P>>,
+    packet: Option<Held<P>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +82,7 @@ impl Queue {
     };
 }
 
-/// A bounded store of waiting packets. Nothing here allocates after it was made, but for what inspection returns.
+/// A bounded store of waiting packets. Nothing here allocates after it was made.
 #[derive(Debug)]
 pub struct Backlog<P> {
     slots: Box<[Slot<P>]>,
@@ -66,7 +101,7 @@ impl<P> Backlog<P> {
             slots: (1..=capacity)
                 .map(|next| Slot {
                     next: if next == capacity { NONE } else { next },
-                    waiting: None,
+                    packet: None,
                 })
                 .collect(),
             free: if capacity == 0 { NONE } else { 0 },
@@ -98,9 +133,9 @@ impl<P> Backlog<P> {
     ///
     /// # Errors
     /// [`Full`].
-    pub fn hold(&mut self, waiting: Waiting<P>) -> Result<(), Full<Waiting<P>>> {
+    pub fn hold(&mut self, held: Held<P>) -> Result<(), Full<Held<P>>> {
         let mut queue = self.held;
-        let done = self.append(&mut queue, waiting);
+        let done = self.append(&mut queue, held);
         self.held = queue;
         done
     }
@@ -113,17 +148,17 @@ impl<P> Backlog<P> {
         let Some(mut queue) = self.egress.get(port).copied() else {
             return Err(Full(waiting));
         };
-        let done = self.append(&mut queue, waiting);
+        let done = self.append(&mut queue, Held::routed(waiting));
         self.egress[port] = queue;
-        done
+        done.map_err(|Full(held)| Full(held.waiting()))
     }
 
     /// The packet that has waited longest for `port`.
     pub fn dequeue(&mut self, port: usize) -> Option<Waiting<P>> {
         let mut queue = self.egress.get(port).copied()?;
-        let waiting = self.pop(&mut queue);
+        let packet = self.pop(&mut queue);
         self.egress[port] = queue;
-        waiting
+        packet.map(Held::waiting)
     }
 
     /// Puts a packet back before all others that wait for `port`.
@@ -134,7 +169,9 @@ impl<P> Backlog<P> {
         let Some(&queue) = self.egress.get(port) else {
             return Err(Full(waiting));
         };
-        let place = self.fill(queue.head, waiting)?;
+        let place = self
+            .fill(queue.head, Held::routed(waiting))
+            .map_err(|Full(held)| Full(held.waiting()))?;
         let tail = if queue.head == NONE {
             place
         } else {
@@ -148,66 +185,113 @@ impl<P> Backlog<P> {
         Ok(())
     }
 
-    /// Takes every held packet of `condition` out, oldest first; the others keep their order.
-    pub fn release(&mut self, condition: u32) -> Vec<P> {
-        let mut queue = self.held;
-        let mut rest = Queue::EMPTY;
-        let mut released = Vec::new();
-        while queue.head != NONE {
-            let place = queue.head;
-            let Some(slot) = self.slots.get_mut(place as usize) else {
-                break;
-            };
-            queue.head = slot.next;
-            match slot
-                .waiting
-                .take_if(|waiting| waiting.condition == condition)
-            {
-                Some(waiting) => {
-                    slot.next = std::mem::replace(&mut self.free, place);
-                    released.push(waiting.packet);
+    /// Takes at most `max` packets of chosen conditions out of what is held, oldest first, and hands them to `take`; the
+    /// others keep their order. Whether none of the chosen ones is left.
+    pub fn take_held(
+        &mut self,
+        max: usize,
+        choose: impl Fn(u32) -> bool,
+        mut take: impl FnMut(Held<P>),
+    ) -> bool {
+        let (mut taken, mut before, mut place) = (0, NONE, self.held.head);
+        while let Some(slot) = self.slots.get_mut(place as usize) {
+            let next = slot.next;
+            match slot.packet.take_if(|held| choose(held.condition)) {
+                None => before = place,
+                Some(held) if taken == max => {
+                    slot.packet = Some(held);
+                    return false;
                 }
-                None => self.link(&mut rest, place),
+                Some(held) => {
+                    slot.next = std::mem::replace(&mut self.free, place);
+                    match self.slots.get_mut(before as usize) {
+                        Some(before) => before.next = next,
+                        None => self.held.head = next,
+                    }
+                    if next == NONE {
+                        self.held.tail = before;
+                    }
+                    self.held.length -= 1;
+                    taken += 1;
+                    take(held);
+                }
             }
+            place = next;
         }
-        self.held = rest;
-        released
+        true
+    }
+
+    /// Puts packets of chosen conditions before all others that wait for the same port; either keep their order.
+    pub fn advance(&mut self, choose: impl Fn(u32) -> bool) {
+        for port in 0..self.egress.len() {
+            let (mut chosen, mut others) = (Queue::EMPTY, Queue::EMPTY);
+            let mut place = self.egress[port].head;
+            while let Some(slot) = self.slots.get(place as usize) {
+                let next = slot.next;
+                let ahead = slot
+                    .packet
+                    .as_ref()
+                    .is_some_and(|held| choose(held.condition));
+                self.link(if ahead { &mut chosen } else { &mut others }, place);
+                place = next;
+            }
+            self.egress[port] = match self.slots.get_mut(chosen.tail as usize) {
+                None => others,
+                Some(_) if others.length == 0 => chosen,
+                Some(last) => {
+                    last.next = others.head;
+                    Queue {
+                        head: chosen.head,
+                        tail: others.tail,
+                        length: chosen.length + others.length,
+                    }
+                }
+            };
+        }
+    }
+
+    /// Whether a packet of a chosen condition waits for any port.
+    pub fn is_waiting(&self, choose: impl Fn(u32) -> bool) -> bool {
+        self.egress
+            .iter()
+            .any(|queue| self.iter(*queue).any(|held| choose(held.condition)))
     }
 
     /// The packets on hold, oldest first.
-    pub fn iter_held(&self) -> impl Iterator<Item = &Waiting<P>> {
+    pub fn iter_held(&self) -> impl Iterator<Item = &Held<P>> {
         self.iter(self.held)
     }
 
-    /// The packets that wait for `port`, oldest first.
-    pub fn iter_waiting(&self, port: usize) -> impl Iterator<Item = &Waiting<P>> {
+    /// The packets that wait for `port`, oldest first, each with its condition.
+    pub fn iter_waiting(&self, port: usize) -> impl Iterator<Item = (u32, &P)> {
         self.iter(self.egress.get(port).copied().unwrap_or(Queue::EMPTY))
+            .map(|held| (held.condition, &held.packet))
     }
 
-    fn iter(&self, queue: Queue) -> impl Iterator<Item = &Waiting<P>> {
+    fn iter(&self, queue: Queue) -> impl Iterator<Item = &Held<P>> {
         let mut next = queue.head;
         std::iter::from_fn(move || {
             let slot = self.slots.get(next as usize)?;
             next = slot.next;
-            slot.waiting.as_ref()
+            slot.packet.as_ref()
         })
     }
 
     /// Puts a packet into a free slot, which then comes before `next`.
-    fn fill(&mut self, next: u32, waiting: Waiting<P>) -> Result<u32, Full<Waiting<P>>> {
+    fn fill(&mut self, next: u32, held: Held<P>) -> Result<u32, Full<Held<P>>> {
         let place = self.free;
         match self.slots.get_mut(place as usize) {
             Some(slot) => {
                 self.free = std::mem::replace(&mut slot.next, next);
-                slot.waiting = Some(waiting);
+                slot.packet = Some(held);
                 Ok(place)
             }
-            None => Err(Full(waiting)),
+            None => Err(Full(held)),
         }
     }
 
-    fn append(&mut self, queue: &mut Queue, waiting: Waiting<P>) -> Result<(), Full<Waiting<P>>> {
-        let place = self.fill(NONE, waiting)?;
+    fn append(&mut self, queue: &mut Queue, held: Held<P>) -> Result<(), Full<Held<P>>> {
+        let place = self.fill(NONE, held)?;
         self.link(queue, place);
         Ok(())
     }
@@ -225,10 +309,10 @@ impl<P> Backlog<P> {
         queue.length += 1;
     }
 
-    fn pop(&mut self, queue: &mut Queue) -> Option<Waiting<P>> {
+    fn pop(&mut self, queue: &mut Queue) -> Option<Held<P>> {
         let place = queue.head;
         let slot = self.slots.get_mut(place as usize)?;
-        let waiting = slot.waiting.take();
+        let packet = slot.packet.take();
         let next = std::mem::replace(&mut slot.next, self.free);
         self.free = place;
         queue.head = next;
@@ -236,7 +320,7 @@ impl<P> Backlog<P> {
         if next == NONE {
             queue.tail = NONE;
         }
-        waiting
+        packet
     }
 }
 
@@ -253,19 +337,22 @@ mod tests {
     #[derive(Clone, Debug)]
     enum Step {
         Hold(u32),
-        Enqueue(usize),
+        Enqueue(usize, u32),
         Dequeue(usize),
         PutBack(usize),
-        Release(u32),
+        TakeHeld(u32, usize),
+        Advance(u32),
     }
 
     fn step() -> impl Strategy<Value = Step> {
         prop_oneof![
             (0u32..3).prop_map(Step::Hold),
-            (0..PORTS).prop_map(Step::Enqueue),
+            (0..PORTS, 0u32..3).prop_map(|(port, condition)| Step::Enqueue(port, condition)),
             (0..PORTS).prop_map(Step::Dequeue),
             (0..PORTS).prop_map(Step::PutBack),
-            (0u32..3).prop_map(Step::Release),
+            (0u32..3, prop::option::of(0usize..4))
+                .prop_map(|(condition, max)| Step::TakeHeld(condition, max.unwrap_or(usize::MAX))),
+            (0u32..3).prop_map(Step::Advance),
         ]
     }
 
@@ -277,38 +364,57 @@ mod tests {
         ) {
             let mut backlog = Backlog::new(capacity, PORTS);
             let mut held: VecDeque<(u32, usize)> = VecDeque::new();
-            let mut egress: [VecDeque<usize>; PORTS] = Default::default();
+            let mut egress: [VecDeque<(u32, usize)>; PORTS] = Default::default();
             for (packet, step) in steps.into_iter().enumerate() {
                 let full = held.len() + egress.iter().map(VecDeque::len).sum::<usize>() == capacity as usize;
                 match step {
                     Step::Hold(condition) => {
-                        prop_assert_eq!(backlog.hold(Waiting { condition, packet }).is_err(), full);
+                        let done = backlog.hold(Held { condition, fingerprint: 1, port: 2, via: 3, packet });
+                        prop_assert_eq!(done.is_err(), full);
                         if !full { held.push_back((condition, packet)) }
                     }
-                    Step::Enqueue(port) => {
-                        prop_assert_eq!(backlog.enqueue(port, Waiting { condition: 9, packet }).is_err(), full);
-                        if !full { egress[port].push_back(packet) }
+                    Step::Enqueue(port, condition) => {
+                        prop_assert_eq!(backlog.enqueue(port, Waiting { condition, packet }).is_err(), full);
+                        if !full { egress[port].push_back((condition, packet)) }
                     }
                     Step::Dequeue(port) => {
-                        prop_assert_eq!(backlog.dequeue(port).map(|waiting| waiting.packet), egress[port].pop_front());
+                        let waiting = backlog.dequeue(port).map(|waiting| (waiting.condition, waiting.packet));
+                        prop_assert_eq!(waiting, egress[port].pop_front());
                     }
                     Step::PutBack(port) => {
                         prop_assert_eq!(backlog.put_back(port, Waiting { condition: 9, packet }).is_err(), full);
-                        if !full { egress[port].push_front(packet) }
+                        if !full { egress[port].push_front((9, packet)) }
                     }
-                    Step::Release(condition) => {
-                        let expected: Vec<usize> = held.iter().filter(|held| held.0 == condition).map(|held| held.1).collect();
-                        prop_assert_eq!(backlog.release(condition), expected);
-                        held.retain(|held| held.0 != condition);
+                    Step::TakeHeld(condition, max) => {
+                        let mut taken = Vec::new();
+                        let all = backlog.take_held(max, |chosen| chosen == condition, |held| {
+                            assert_eq!((held.fingerprint, held.port, held.via), (1, 2, 3));
+                            taken.push((held.condition, held.packet));
+                        });
+                        let chosen = held.iter().filter(|held| held.0 == condition).copied();
+                        prop_assert_eq!(&taken, &chosen.clone().take(max).collect::<Vec<_>>());
+                        prop_assert_eq!(all, chosen.count() == taken.len());
+                        held.retain(|held| !taken.contains(held));
+                    }
+                    Step::Advance(condition) => {
+                        backlog.advance(|chosen| chosen == condition);
+                        for queue in &mut egress {
+                            // A stable sort.
+                            queue.make_contiguous().sort_by_key(|waiting| waiting.0 != condition);
+                        }
                     }
                 }
                 prop_assert_eq!(backlog.held(), held.len());
-                let now: Vec<(u32, usize)> = backlog.iter_held().map(|waiting| (waiting.condition, waiting.packet)).collect();
+                let now: Vec<(u32, usize)> = backlog.iter_held().map(|held| (held.condition, held.packet)).collect();
                 prop_assert_eq!(now, Vec::from(held.clone()));
                 for (port, queue) in egress.iter().enumerate() {
                     prop_assert_eq!(backlog.waiting(port), queue.len());
-                    let now: Vec<usize> = backlog.iter_waiting(port).map(|waiting| waiting.packet).collect();
+                    let now: Vec<(u32, usize)> = backlog.iter_waiting(port).map(|(condition, packet)| (condition, *packet)).collect();
                     prop_assert_eq!(now, Vec::from(queue.clone()));
+                }
+                for condition in 0..3 {
+                    let waiting = egress.iter().flatten().any(|waiting| waiting.0 == condition);
+                    prop_assert_eq!(backlog.is_waiting(|chosen| chosen == condition), waiting);
                 }
                 prop_assert_eq!(backlog.is_clear(), egress.iter().all(VecDeque::is_empty));
             }

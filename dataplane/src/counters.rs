@@ -108,6 +108,8 @@ counted! {
         BadOption = "bad-option",
         /// Another router of the group is in charge of it.
         NotInCharge = "not-in-charge",
+        /// Held during a move, and accepted by the router that was in charge before.
+        AcceptedBefore = "accepted-before",
         /// To be held, and the backlog is full.
         HoldOverflow = "hold-overflow",
         /// A route that leads nowhere, silently.
@@ -189,6 +191,10 @@ pub struct WorkerCounters {
     pub held: Counter,
     /// Frames sent for the control thread.
     pub control_frames: Counter,
+    /// Fingerprints that gave way to later ones while a condition was given away.
+    pub record_overflow: Counter,
+    /// Addresses not offered to be learned, as the ring was full.
+    pub learn_overflow: Counter,
 }
 
 impl WorkerCounters {
@@ -203,6 +209,8 @@ impl WorkerCounters {
             idle_rounds: Counter::default(),
             held: Counter::default(),
             control_frames: Counter::default(),
+            record_overflow: Counter::default(),
+            learn_overflow: Counter::default(),
         }
     }
 
@@ -241,6 +249,8 @@ impl WorkerCounters {
             busy_rounds: self.busy_rounds.get(),
             idle_rounds: self.idle_rounds.get(),
             control_frames: self.control_frames.get(),
+            record_overflow: self.record_overflow.get(),
+            learn_overflow: self.learn_overflow.get(),
             held: self.held.get(),
         }
     }
@@ -294,6 +304,10 @@ pub struct WorkerCounts {
     pub idle_rounds: u64,
     /// Frames sent for the control thread.
     pub control_frames: u64,
+    /// Fingerprints that gave way to later ones while a condition was given away.
+    pub record_overflow: u64,
+    /// Addresses not offered to be learned, as the ring was full.
+    pub learn_overflow: u64,
     /// Frames that wait on hold now.
     pub held: u64,
 }
@@ -343,6 +357,8 @@ impl WorkerCounts {
             busy_rounds: count(self.busy_rounds, other.busy_rounds),
             idle_rounds: count(self.idle_rounds, other.idle_rounds),
             control_frames: count(self.control_frames, other.control_frames),
+            record_overflow: count(self.record_overflow, other.record_overflow),
+            learn_overflow: count(self.learn_overflow, other.learn_overflow),
             held: gauge(self.held, other.held),
         }
     }

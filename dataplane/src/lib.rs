@@ -11,6 +11,8 @@ pub mod counters;
 pub mod dpdk;
 pub mod fib;
 mod grace;
+pub mod handover;
+mod hashed;
 mod hop;
 mod neighbours;
 mod plane;
@@ -25,8 +27,8 @@ mod worker;
 pub use hop::NextHop;
 pub use neighbours::TooWide;
 pub use plane::{
-    Dataplane, Full, Pinning, PortConfig, PortHandle, RouteChange, RouteError, StartError,
-    StartReport, WorkerConfig, pool_octets,
+    Dataplane, Full, Pinning, PortConfig, PortHandle, Published, RouteChange, RouteError,
+    StartError, StartReport, WorkerConfig, pool_octets,
 };
 pub use road::{PuntReason, Punted};
 pub use shared::BacklogView;

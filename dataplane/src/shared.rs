@@ -12,28 +12,67 @@ use crate::burst_times::BurstTimes;
 use crate::counters::{PuntClass, WorkerCounters};
 use crate::dpdk::{Mbuf, Table};
 use crate::grace::TakenUp;
+use crate::handover::{Answer, Learned, Order};
 use crate::road::Punted;
 use crate::sweep::Sweeps;
 
-/// What the control thread asks of a worker.
+/// A frame of the control thread's, to be sent behind what waits for the port.
 #[derive(Debug)]
-pub(crate) enum Command {
-    /// Send a frame out of a port, behind what waits for it.
-    Transmit {
-        /// The index of the port.
-        port: u16,
-        /// The frame, complete.
-        mbuf: Mbuf,
-    },
-    /// Say what the backlog holds.
-    InspectBacklog,
+pub(crate) struct Outgoing {
+    /// The index of the port.
+    pub(crate) port: u16,
+    /// The frame, complete.
+    pub(crate) mbuf: Mbuf,
 }
 
-/// What a worker answers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What the control thread asks of a worker, with the memory that this takes.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Say what the backlog holds.
+    InspectBacklog(BacklogCopy),
+    /// Do something for a hand-over.
+    HandOver(Order),
+}
+
+/// What a worker answers; the memory goes back. The control thread has never asked for more than its queue takes.
+#[derive(Debug)]
 pub(crate) enum Reply {
     /// To [`Command::InspectBacklog`].
-    Backlog(BacklogView),
+    Backlog(BacklogCopy),
+    /// To [`Command::HandOver`].
+    HandOver(Answer),
+}
+
+/// What a worker writes of its backlog, never more than it was given room for.
+#[derive(Debug)]
+pub(crate) struct BacklogCopy {
+    /// The condition of each packet on hold.
+    pub(crate) held: Vec<u32>,
+    /// Packets that wait for each port, by index.
+    pub(crate) waiting: Vec<usize>,
+}
+
+impl BacklogCopy {
+    /// Room for all that a backlog of this capacity can hold.
+    pub(crate) fn new(capacity: usize, ports: usize) -> Self {
+        Self {
+            held: Vec::with_capacity(capacity),
+            waiting: Vec::with_capacity(ports),
+        }
+    }
+
+    /// Put in order.
+    pub(crate) fn view(mut self) -> BacklogView {
+        self.held.sort_unstable();
+        BacklogView {
+            held: self
+                .held
+                .chunk_by(|one, two| one == two)
+                .map(|same| (same[0], same.len()))
+                .collect(),
+            waiting: self.waiting,
+        }
+    }
 }
 
 /// What a worker's backlog holds.
@@ -45,13 +84,15 @@ pub struct BacklogView {
     pub waiting: Vec<usize>,
 }
 
-/// How many frames each ring to or from the control thread holds.
+/// How many frames, commands or addresses each ring to or from the control thread holds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RingSizes {
     pub(crate) vrrp: usize,
     pub(crate) arp: usize,
     pub(crate) rest: usize,
+    pub(crate) outgoing: usize,
     pub(crate) commands: usize,
+    pub(crate) learned: usize,
 }
 
 /// Octets routed, by index of the condition; written by one worker.
@@ -100,10 +141,14 @@ pub(crate) struct Shared {
     pub(crate) sweeps: Arc<Sweeps>,
     /// To the control thread, by [`PuntClass`].
     pub(crate) punts: [ArrayQueue<Punted>; PuntClass::COUNT],
+    /// Frames from the control thread.
+    pub(crate) outgoing: ArrayQueue<Outgoing>,
     /// From the control thread.
     pub(crate) commands: ArrayQueue<Command>,
     /// To the control thread.
     pub(crate) replies: ArrayQueue<Reply>,
+    /// Addresses that no condition names.
+    pub(crate) learned: ArrayQueue<Learned>,
     stop: AtomicBool,
 }
 
@@ -116,8 +161,10 @@ impl Shared {
             taken_up: Arc::default(),
             sweeps: Arc::default(),
             punts: [rings.vrrp, rings.arp, rings.rest].map(|frames| ArrayQueue::new(frames.max(1))),
+            outgoing: ArrayQueue::new(rings.outgoing.max(1)),
             commands: ArrayQueue::new(rings.commands.max(1)),
             replies: ArrayQueue::new(rings.commands.max(1)),
+            learned: ArrayQueue::new(rings.learned.max(1)),
             stop: AtomicBool::new(false),
         })
     }
@@ -136,7 +183,7 @@ impl Shared {
 
     /// Frees what is left in the queues once the worker has ended.
     pub(crate) fn drain(&self) {
-        while self.commands.pop().is_some() {}
+        while self.outgoing.pop().is_some() {}
         for ring in &self.punts {
             while ring.pop().is_some() {}
         }

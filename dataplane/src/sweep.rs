@@ -48,9 +48,13 @@ impl Sweeper {
 pub(crate) struct Listening {
     workers: Vec<Arc<Sweeps>>,
     /// When the counts were looked at, and what they were then.
-    mark: Option<(Instant, Vec<u64>)>,
+    mark: Option<(Instant, Mark)>,
     until: Option<Instant>,
 }
+
+/// The counts at one moment.
+#[derive(Debug)]
+pub(crate) struct Mark(Vec<u64>);
 
 impl Listening {
     /// To these workers, whether they run yet or not.
@@ -63,19 +67,35 @@ impl Listening {
         }
     }
 
+    /// How often the workers have emptied their queues by now.
+    #[must_use]
+    pub(crate) fn mark(&self) -> Mark {
+        Mark(self.counts().collect())
+    }
+
+    /// Whether every worker has emptied its queues so many times since `mark`, each time from beginning to end.
+    #[must_use]
+    pub(crate) fn has_swept(&self, mark: &Mark, times: u64) -> bool {
+        // The sweep that was under way at the mark may have passed a queue already, the one after it had not begun.
+        let mut pairs = self.counts().zip(&mark.0);
+        pairs.all(|(now, then)| now > then + times)
+    }
+
+    fn counts(&self) -> impl Iterator<Item = u64> {
+        self.workers
+            .iter()
+            .map(|worker| worker.0.load(Ordering::Acquire))
+    }
+
     /// Everything that had arrived by the returned instant has left the receive queues for the punt rings. `now` is the time,
     /// read just before.
     pub(crate) fn until(&mut self, now: Instant) -> Option<Instant> {
-        let load = |worker: &Arc<Sweeps>| worker.0.load(Ordering::Acquire);
-        // The sweep that was under way at the mark may have passed a queue already, the one after it had not begun.
-        let passed = |counts: &Vec<u64>| {
-            let mut pairs = self.workers.iter().zip(counts);
-            pairs.all(|(worker, before)| load(worker) >= before + 2)
-        };
-        if self.mark.as_ref().is_none_or(|(_, counts)| passed(counts)) {
-            let marked = self
-                .mark
-                .replace((now, self.workers.iter().map(load).collect()));
+        if self
+            .mark
+            .as_ref()
+            .is_none_or(|(_, mark)| self.has_swept(mark, 1))
+        {
+            let marked = self.mark.replace((now, self.mark()));
             self.until = marked.map(|(at, _)| at).or(self.until);
         }
         self.until

@@ -84,6 +84,15 @@ impl PortTable {
         self.present[usize::from(vrid / 64)] >> (vrid % 64) & 1 != 0
     }
 
+    /// Whether a condition is on hold in one of its groups.
+    #[must_use]
+    pub(crate) fn holds(&self, condition: u32) -> bool {
+        self.groups
+            .iter()
+            .flatten()
+            .any(|group| group.verdicts.holds(condition))
+    }
+
     /// The group with this VRID; none for a number that is no VRID.
     #[inline(always)]
     #[must_use]

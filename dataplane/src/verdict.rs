@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 use thiserror::Error;
 
 use crate::addr::Ipv4Prefix;
+use crate::hashed::Hashed;
 
 /// What becomes of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,12 +19,12 @@ pub enum Verdict {
     Hold,
 }
 
-/// A verdict, and the index of the condition's counter of octets.
+/// A verdict, whether the condition is watched, and the index of its counter of octets.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Entry(u32);
 
 /// One more than the highest index of a condition's counter.
-pub const CONDITIONS_MAX: u32 = 1 << 30;
+pub const CONDITIONS_MAX: u32 = 1 << 29;
 
 impl Entry {
     // Never zero, so that a hash slot of zeros is empty.
@@ -31,6 +32,8 @@ impl Entry {
     const DISCARD: u32 = 2;
     const HOLD: u32 = 3;
     const VERDICT: u32 = 3;
+    const WATCHED: u32 = 4;
+    const CONDITION_AT: u32 = 3;
 
     const fn new(verdict: Verdict, condition: u32) -> Self {
         let verdict = match verdict {
@@ -38,7 +41,25 @@ impl Entry {
             Verdict::Discard => Self::DISCARD,
             Verdict::Hold => Self::HOLD,
         };
-        Self(condition << 2 | verdict)
+        Self(condition << Self::CONDITION_AT | verdict)
+    }
+
+    const fn watched(self) -> Self {
+        Self(self.0 | Self::WATCHED)
+    }
+
+    /// Whether the packet is to be routed, and nothing else is to be done about it.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) const fn is_plain_route(self) -> bool {
+        self.0 & (Self::VERDICT | Self::WATCHED) == Self::ROUTE
+    }
+
+    /// Whether the packet is to be discarded, and nothing else is to be done about it.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) const fn is_plain_discard(self) -> bool {
+        self.0 & (Self::VERDICT | Self::WATCHED) == Self::DISCARD
     }
 
     /// What becomes of the packet.
@@ -56,13 +77,21 @@ impl Entry {
     #[inline(always)]
     #[must_use]
     pub const fn condition(self) -> u32 {
-        self.0 >> 2
+        self.0 >> Self::CONDITION_AT
+    }
+
+    /// Whether what happens to the packets of this condition is followed.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_watched(self) -> bool {
+        self.0 & Self::WATCHED != 0
     }
 }
 
 impl std::fmt::Debug for Entry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:?}({})", self.verdict(), self.condition())
+        let watched = if self.is_watched() { ", watched" } else { "" };
+        write!(f, "{:?}({}{watched})", self.verdict(), self.condition())
     }
 }
 
@@ -90,6 +119,23 @@ impl VerdictTableBuilder {
         self.check(condition);
         self.conditions
             .push((address.to_bits(), Entry::new(verdict, condition)));
+        self
+    }
+
+    /// As [`condition`](Self::condition), and the condition is watched: under [`Verdict::Route`] its packets are recorded
+    /// if a hand-over wants that, under [`Verdict::Discard`] the first TCP packet is remembered for it.
+    #[must_use]
+    pub fn watched(mut self, address: Ipv4Addr, verdict: Verdict, condition: u32) -> Self {
+        self.check(condition);
+        self.conditions
+            .push((address.to_bits(), Entry::new(verdict, condition).watched()));
+        self
+    }
+
+    /// Watches the rest too; while it is to be routed, the addresses of its packets are offered to be learned.
+    #[must_use]
+    pub const fn watch_rest(mut self) -> Self {
+        self.rest = self.rest.watched();
         self
     }
 
@@ -125,10 +171,16 @@ impl VerdictTableBuilder {
                 None => further.push((address, entry)),
             }
         }
+        let hashed = Hashed::new(
+            further
+                .into_iter()
+                .map(|(address, entry): (u32, Entry)| (address, entry.0)),
+        );
         Ok(VerdictTable {
+            held: held(&direct, &hashed, self.rest),
             first,
             direct,
-            hashed: Hashed::new(&further),
+            hashed,
             rest: self.rest,
         })
     }
@@ -145,6 +197,7 @@ pub struct VerdictTable {
     direct: Box<[Entry]>,
     hashed: Hashed,
     rest: Entry,
+    held: Box<[u32]>,
 }
 
 impl VerdictTable {
@@ -164,12 +217,30 @@ impl VerdictTable {
     /// One verdict on everything, counted under `condition`: a group without load sharing.
     #[must_use]
     pub fn uniform(verdict: Verdict, condition: u16) -> Self {
+        let (hashed, rest) = (
+            Hashed::new([].into_iter()),
+            Entry::new(verdict, u32::from(condition)),
+        );
         Self {
+            held: held(&[], &hashed, rest),
             first: 0,
             direct: Box::new([]),
-            hashed: Hashed::new(&[]),
-            rest: Entry::new(verdict, u32::from(condition)),
+            hashed,
+            rest,
         }
+    }
+
+    /// Whether the condition is on hold.
+    #[must_use]
+    pub fn holds(&self, condition: u32) -> bool {
+        self.held.binary_search(&condition).is_ok()
+    }
+
+    /// What becomes of packets of every address that no condition names.
+    #[inline]
+    #[must_use]
+    pub const fn rest(&self) -> Entry {
+        self.rest
     }
 
     /// What becomes of packets of the end system at `address` (host order).
@@ -178,69 +249,25 @@ impl VerdictTable {
     pub fn get(&self, address: u32) -> Entry {
         match self.direct.get(address.wrapping_sub(self.first) as usize) {
             Some(&entry) => entry,
-            None => self.hashed.get(address).unwrap_or(self.rest),
+            None => self.hashed.get(address).map_or(self.rest, Entry),
         }
     }
 }
 
-/// Open addressing with linear probing, at most half full; a slot is an address and its entry, zero when empty.
-#[derive(Debug)]
-struct Hashed {
-    slots: Box<[(u32, u32)]>,
-    shift: u32,
-}
-
-impl Hashed {
-    fn new(entries: &[(u32, Entry)]) -> Self {
-        if entries.is_empty() {
-            return Self {
-                slots: Box::new([]),
-                shift: 63,
-            };
-        }
-        let bits = (entries.len() * 2)
-            .next_power_of_two()
-            .trailing_zeros()
-            .max(1);
-        let mut hashed = Self {
-            slots: vec![(0, 0); 1 << bits].into_boxed_slice(),
-            shift: 64 - bits,
-        };
-        for &(address, entry) in entries {
-            let mut place = hashed.place(address);
-            while let Some(slot) = hashed.slots.get_mut(place) {
-                if slot.1 == 0 || slot.0 == address {
-                    *slot = (address, entry.0);
-                    break;
-                }
-                place = hashed.after(place);
-            }
-        }
-        hashed
-    }
-
-    #[inline(always)]
-    fn place(&self, address: u32) -> usize {
-        // Fibonacci hashing: the top bits of a product with 2^64 divided by the golden ratio.
-        (u64::from(address).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> self.shift) as usize
-    }
-
-    #[inline(always)]
-    fn after(&self, place: usize) -> usize {
-        (place + 1) & (self.slots.len() - 1)
-    }
-
-    #[inline(always)]
-    fn get(&self, address: u32) -> Option<Entry> {
-        let mut place = self.place(address);
-        loop {
-            match self.slots.get(place)? {
-                (_, 0) => return None,
-                (found, entry) if *found == address => return Some(Entry(*entry)),
-                _ => place = self.after(place),
-            }
-        }
-    }
+/// The conditions on hold, ascending.
+fn held(direct: &[Entry], hashed: &Hashed, rest: Entry) -> Box<[u32]> {
+    let mut held: Vec<u32> = direct
+        .iter()
+        .copied()
+        .filter(|entry| *entry != rest)
+        .chain(hashed.values().map(Entry))
+        .chain([rest])
+        .filter(|entry| entry.verdict() == Verdict::Hold)
+        .map(Entry::condition)
+        .collect();
+    held.sort_unstable();
+    held.dedup();
+    held.into_boxed_slice()
 }
 
 #[cfg(test)]
@@ -263,26 +290,38 @@ mod tests {
         #[test]
         fn a_look_up_finds_the_condition_given_last_or_the_rest(
             connected in prop::option::of(10u8..=32),
-            conditions in prop::collection::vec((0u32..600, verdict(), 0u32..100), 0..300),
-            rest in verdict(),
+            conditions in prop::collection::vec((0u32..600, verdict(), any::<bool>()), 0..300),
+            rest in (verdict(), any::<bool>()),
         ) {
             // Addresses on both sides of the border of the connected network.
             let base = Ipv4Addr::new(10, 0, 0, 0).to_bits().wrapping_sub(300);
-            let mut builder = VerdictTable::builder(rest, 7);
+            let mut builder = VerdictTable::builder(rest.0, 1000);
+            if rest.1 {
+                builder = builder.watch_rest();
+            }
             if let Some(length) = connected {
                 builder = builder.connected(Ipv4Prefix::new(Ipv4Addr::new(10, 0, 0, 0), length).unwrap());
             }
             let mut model = HashMap::new();
-            for (offset, verdict, condition) in conditions {
-                builder = builder.condition((base + offset).into(), verdict, condition);
-                model.insert(base + offset, (verdict, condition));
+            for (offset, verdict, watched) in conditions {
+                let address = (base + offset).into();
+                builder = match watched {
+                    true => builder.watched(address, verdict, offset),
+                    false => builder.condition(address, verdict, offset),
+                };
+                model.insert(base + offset, (verdict, offset, watched));
             }
             let table = builder.build().unwrap();
             for address in base - 2..base + 602 {
                 let entry = table.get(address);
-                let expected = model.get(&address).copied().unwrap_or((rest, 7));
-                prop_assert_eq!((entry.verdict(), entry.condition()), expected);
+                let expected = model.get(&address).copied().unwrap_or((rest.0, 1000, rest.1));
+                prop_assert_eq!((entry.verdict(), entry.condition(), entry.is_watched()), expected);
+                let (verdict, condition, watched) = expected;
+                prop_assert_eq!(entry.is_plain_route(), verdict == Verdict::Route && !watched);
+                prop_assert_eq!(entry.is_plain_discard(), verdict == Verdict::Discard && !watched);
+                prop_assert_eq!(table.holds(condition), verdict == Verdict::Hold);
             }
+            prop_assert_eq!(table.holds(1000), rest.0 == Verdict::Hold);
         }
     }
 

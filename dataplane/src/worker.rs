@@ -8,16 +8,19 @@ use arc_swap::ArcSwap;
 use arc_swap::cache::Cache;
 use core_affinity::CoreId;
 
+use crate::counters::DiscardReason;
 use crate::dpdk::{Burst, RegisterError, Registration, tsc_cycles};
+use crate::handover::{EgressState, Order};
 use crate::road::{
     Doors, Egress, Ingress, NO_CONDITION, Packets, drain_backlog, neighbour, paired, parse,
-    receive, rewrite, route, transmit, verdict,
+    receive, release, rewrite, route, transmit, verdict,
 };
-use crate::shared::{BacklogView, Command, Reply, Shared};
+use crate::shared::{BacklogCopy, Command, Reply, Shared};
 use crate::sweep::Sweeper;
 use crate::tables::{ForwardingMode, Tables};
 
-/// The most commands that a worker takes in one round, so that a storm of them does not keep frames waiting.
+/// The most commands, and frames of the control thread, that a worker takes in one round, so that a storm of them does
+/// not keep frames waiting.
 const COMMANDS_PER_ROUND: usize = 32;
 
 /// A worker before it runs.
@@ -65,6 +68,9 @@ impl Worker {
             let tables: &Tables = tables.load();
             shared.taken_up.set(tables.generation);
             let mut moved = self.take_commands() + drain_backlog(&mut self.egress, &mut self.doors);
+            if !self.doors.part.is_idle() {
+                moved += self.begin_round(tables, &mut packets);
+            }
             if tables.forwarding {
                 let mut more = false;
                 for queue in 0..self.ingress.len() {
@@ -76,6 +82,9 @@ impl Worker {
                 if tables.mode == ForwardingMode::Route {
                     self.sweeper.end_round(more, &shared.sweeps);
                 }
+            }
+            if !self.doors.part.is_idle() {
+                moved += self.end_round();
             }
             self.rest(moved);
         }
@@ -130,8 +139,8 @@ impl Worker {
     /// Does what the control thread asks; returns how many commands that was.
     #[inline]
     fn take_commands(&mut self) -> usize {
-        // Whether the queue is empty costs two loads; popping from an empty one costs a full fence.
-        if self.shared.commands.is_empty() {
+        // Whether a queue is empty costs two loads; popping from an empty one costs a full fence.
+        if self.shared.commands.is_empty() && self.shared.outgoing.is_empty() {
             0
         } else {
             self.obey()
@@ -146,44 +155,77 @@ impl Worker {
         {
             taken += 1;
             match command {
-                Command::Transmit { port, mbuf } => {
-                    if let Some(egress) = self.egress.get_mut(usize::from(port)) {
-                        egress.stage(mbuf, NO_CONDITION, &mut self.doors);
-                        self.shared.counters.control_frames.add(1);
-                    }
+                Command::InspectBacklog(copy) => {
+                    let copy = self.copy_backlog(copy);
+                    let _ = self.shared.replies.push(Reply::Backlog(copy));
                 }
-                Command::InspectBacklog => {
-                    // A control thread that leaves its replies unread gets no more of them.
-                    let _ = self
-                        .shared
-                        .replies
-                        .push(Reply::Backlog(self.backlog_view()));
-                }
+                Command::HandOver(order) => self.take_order(order),
+            }
+        }
+        let mut sent = 0;
+        while sent < COMMANDS_PER_ROUND
+            && let Some(frame) = self.shared.outgoing.pop()
+        {
+            sent += 1;
+            if let Some(egress) = self.egress.get_mut(usize::from(frame.port)) {
+                egress.stage(frame.mbuf, NO_CONDITION, &mut self.doors);
+                self.shared.counters.control_frames.add(1);
             }
         }
         for egress in &mut self.egress {
             egress.send(&mut self.doors);
         }
         self.doors.free_discarded();
-        taken
+        taken + sent
     }
 
-    fn backlog_view(&self) -> BacklogView {
+    fn take_order(&mut self, order: Order) {
+        let mut dropped = 0;
+        let Doors { part, backlog, .. } = &mut self.doors;
+        part.obey(order, backlog, |mbuf| {
+            dropped += 1;
+            drop(mbuf);
+        });
+        let counters = &self.shared.counters;
+        counters.discards(DiscardReason::NotInCharge).add(dropped);
+        self.doors.count_held();
+    }
+
+    fn copy_backlog(&self, mut copy: BacklogCopy) -> BacklogCopy {
         let backlog = &self.doors.backlog;
-        let mut held: Vec<u32> = backlog
-            .iter_held()
-            .map(|waiting| waiting.condition)
-            .collect();
-        held.sort_unstable();
-        BacklogView {
-            held: held
-                .chunk_by(|one, two| one == two)
-                .map(|same| (same[0], same.len()))
-                .collect(),
-            waiting: (0..self.egress.len())
-                .map(|port| backlog.waiting(port))
-                .collect(),
+        let (held, waiting) = (copy.held.capacity(), copy.waiting.capacity());
+        let conditions = backlog.iter_held().map(|held| held.condition);
+        copy.held.extend(conditions.take(held));
+        let ports = (0..self.egress.len()).map(|port| backlog.waiting(port));
+        copy.waiting.extend(ports.take(waiting));
+        copy
+    }
+
+    /// What hand-overs want before anything is received. Returns how many packets that moved.
+    #[cold]
+    fn begin_round(&mut self, tables: &Tables, packets: &mut Packets) -> usize {
+        self.doors.part.begin_round(tables.generation);
+        // More than can come in a round, so that there is an end to it.
+        let bursts = self.ingress.len() + 1;
+        release(bursts, tables, packets, &mut self.egress, &mut self.doors)
+    }
+
+    /// What hand-overs want when everything received has gone its way. Returns how much there was to do.
+    #[cold]
+    fn end_round(&mut self) -> usize {
+        let egress = |port: usize| {
+            self.egress.get(port).map_or(EgressState::NONE, |egress| {
+                egress.state(&self.shared.counters)
+            })
+        };
+        let Doors { part, backlog, .. } = &mut self.doors;
+        part.end_round(backlog, egress, tsc_cycles());
+        let mut done = 0;
+        while let Some(answer) = part.poll_answer() {
+            done += 1;
+            let _ = self.shared.replies.push(Reply::HandOver(answer));
         }
+        done
     }
 
     /// Ends a round.

@@ -265,8 +265,8 @@ pub struct Port {
     id: u16,
     device: String,
     started: bool,
-    /// Queues handed out, which refer to the running port.
-    configured: Option<(u16, u16)>,
+    /// Queues to be handed out, which refer to the running port, and the descriptors of each transmit queue.
+    configured: Option<(u16, u16, u16)>,
 }
 
 impl Port {
@@ -374,7 +374,7 @@ impl Port {
             unsafe { CStr::from_ptr(done.step) }.to_string_lossy()
         };
         self.step(&step, result)?;
-        self.configured = Some((demand.rx_queues, demand.tx_queues));
+        self.configured = Some((demand.rx_queues, demand.tx_queues, done.tx_descriptors));
         Ok(PortConfigured {
             rss: match done.rss {
                 shim_rss::SHIM_RSS_BOTH => Rss::Both,
@@ -393,7 +393,7 @@ impl Port {
     /// # Errors
     /// The port is not configured, was started before, or the driver fails.
     pub fn start(&mut self) -> Result<(Vec<RxQueue>, Vec<TxQueue>), PortError> {
-        let Some((rx_queues, tx_queues)) = self.configured.take() else {
+        let Some((rx_queues, tx_queues, tx_descriptors)) = self.configured.take() else {
             return self
                 .step("starting a port that is not configured", -nix::libc::EINVAL)
                 .map(|()| (vec![], vec![]));
@@ -412,6 +412,7 @@ impl Port {
             .map(|queue| TxQueue {
                 port: self.id,
                 queue,
+                descriptors: tx_descriptors,
                 _not_sync: PhantomData,
             })
             .collect();
@@ -619,10 +620,28 @@ impl RxQueue {
 pub struct TxQueue {
     port: u16,
     queue: u16,
+    descriptors: u16,
     _not_sync: PhantomData<std::cell::Cell<()>>,
 }
 
 impl TxQueue {
+    /// How many packets it holds at most.
+    #[must_use]
+    pub fn descriptors(&self) -> u16 {
+        self.descriptors
+    }
+
+    /// Whether all that was put into it has been sent; none if the driver does not say.
+    #[must_use]
+    pub fn is_idle(&self) -> Option<bool> {
+        // SAFETY: the queue exists and is this value's alone; a driver that cannot say answers with an error.
+        match unsafe { dpdk_sys::shim_tx_idle(self.port, self.queue, self.descriptors) } {
+            0 => Some(false),
+            1 => Some(true),
+            _ => None,
+        }
+    }
+
     /// Sends packets from the front of `burst`, as many as the queue takes; the rest stays in it. Returns how many.
     #[inline]
     pub fn transmit(&mut self, burst: &mut Burst) -> usize {

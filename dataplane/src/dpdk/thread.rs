@@ -47,3 +47,10 @@ pub fn tsc_cycles() -> u64 {
     // SAFETY: reads a counter that every x86-64 has.
     unsafe { std::arch::x86_64::_rdtsc() }
 }
+
+/// Its frequency; zero before the EAL runs.
+#[must_use]
+pub fn tsc_hz() -> u64 {
+    // SAFETY: reads what the EAL measured at its start.
+    unsafe { dpdk_sys::rte_get_tsc_hz() }
+}

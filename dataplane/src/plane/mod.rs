@@ -1,6 +1,8 @@
 //! The control thread's handle on the data plane: [`Dataplane`].
 
+mod backlog;
 mod config;
+mod handover;
 mod routing;
 mod start;
 
@@ -22,14 +24,16 @@ use crate::addr::MacAddr;
 use crate::burst_times::BurstTimeCounts;
 use crate::counters::{Counters, PuntClass};
 use crate::dpdk::{Eal, Link, Mbuf, Mempool, Port, PortError, PortStats, Xstat};
-use crate::grace::Grace;
+use crate::grace::{Generation, Grace};
 use crate::hop::NextHop;
 use crate::road::Punted;
-use crate::shared::{BacklogView, Command, Reply, Shared};
+use crate::shared::{Outgoing, Reply, Shared};
 use crate::sweep::Listening;
 use crate::tables::{ForwardingMode, Group, Tables};
 use crate::verdict::VerdictTable;
 use crate::worker::Worker;
+use backlog::Inspection;
+use handover::Handovers;
 use routing::Routing;
 
 /// The data plane, as the control thread holds it: it owns ports, pools and workers, and is the only writer of what
@@ -54,8 +58,11 @@ pub struct Dataplane {
     cleared: Counters,
     /// The worker whose punt ring is emptied first next time.
     first_punts: usize,
-    /// Answers about backlogs that have come, by worker.
-    backlogs: Vec<Option<BacklogView>>,
+    /// By worker.
+    backlogs: Vec<Inspection>,
+    /// Packets in each worker's backlog, at most.
+    backlog_capacity: usize,
+    handovers: Handovers,
     _one_thread: PhantomData<*mut ()>,
 }
 
@@ -73,10 +80,14 @@ struct OpenPort {
     receives_everything: bool,
 }
 
-/// A queue is full; the frame was freed, or is given back.
+/// A worker's queue is full, and gives back what was for it.
 #[derive(Debug, Error)]
-#[error("the worker's command queue is full")]
+#[error("the worker's queue is full")]
 pub struct Full<T>(pub T);
+
+/// Tables that were published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Published(Generation);
 
 /// What became of the packet buffers when the data plane ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,7 +131,7 @@ impl Dataplane {
         self.retired.push(self.tables.swap(Arc::new(next)));
     }
 
-    fn generation(&self) -> u64 {
+    fn generation(&self) -> Generation {
         self.tables.load().generation
     }
 
@@ -202,19 +213,20 @@ impl Dataplane {
                 Arc::make_mut(table).set_group(vrid, group);
             }
         });
+        self.end_releases();
         Ok(())
     }
 
-    /// Replaces the verdict table of a group; false if there is no such group.
-    pub fn set_verdicts(&mut self, port: u16, vrid: u8, verdicts: Arc<VerdictTable>) -> bool {
+    /// Replaces the verdict table of a group; none if there is no such group. It is in force once it
+    /// [has been taken up](Dataplane::has_taken_up).
+    pub fn set_verdicts(
+        &mut self,
+        port: u16,
+        vrid: u8,
+        verdicts: Arc<VerdictTable>,
+    ) -> Option<Published> {
         let tables = self.tables.load_full();
-        let Some(group) = tables
-            .ports
-            .get(usize::from(port))
-            .and_then(|port| port.group(vrid.into()))
-        else {
-            return false;
-        };
+        let group = tables.ports.get(usize::from(port))?.group(vrid.into())?;
         let group = Arc::new(Group {
             verdicts,
             match_on: group.match_on,
@@ -224,7 +236,20 @@ impl Dataplane {
                 Arc::make_mut(table).set_group(vrid, Some(group));
             }
         });
-        true
+        self.end_releases();
+        Some(self.published())
+    }
+
+    /// All that was changed so far.
+    #[must_use]
+    pub fn published(&self) -> Published {
+        Published(self.generation())
+    }
+
+    /// Whether every worker has taken up these tables, so that it treats whatever it takes from a queue by them or later ones.
+    #[must_use]
+    pub fn has_taken_up(&self, published: Published) -> bool {
+        self.grace.has_passed(published.0)
     }
 
     /// Whether every worker has taken up all that was changed so far.
@@ -276,7 +301,7 @@ impl Dataplane {
         mbuf.append_copy(octets).then_some(mbuf)
     }
 
-    /// Sends a complete frame out of a port, through a worker's command queue.
+    /// Sends a complete frame out of a port, through a worker.
     ///
     /// # Errors
     /// Gives the frame back if the queue is full.
@@ -287,13 +312,9 @@ impl Dataplane {
         };
         worker
             .shared
-            .commands
-            .push(Command::Transmit { port, mbuf })
-            .map_err(|command| match command {
-                Command::Transmit { mbuf, .. } => Full(mbuf),
-                // The queue gives back what it was given.
-                Command::InspectBacklog => unreachable!(),
-            })
+            .outgoing
+            .push(Outgoing { port, mbuf })
+            .map_err(|frame| Full(frame.mbuf))
     }
 
     /// What the workers counted since the start, or since [`Dataplane::clear_counters`].
@@ -341,28 +362,16 @@ impl Dataplane {
             .map_or(0, |worker| worker.shared.conditions.len())
     }
 
-    /// Asks a worker what its backlog holds; the answer comes through [`Dataplane::take_backlog`].
-    ///
-    /// # Errors
-    /// The worker's command queue is full, or there is no such worker.
-    pub fn ask_backlog(&mut self, worker: usize) -> Result<(), Full<()>> {
-        let worker = self.workers.get(worker).ok_or(Full(()))?;
-        worker
-            .shared
-            .commands
-            .push(Command::InspectBacklog)
-            .map_err(|_| Full(()))
-    }
-
-    /// The answer to the last [`Dataplane::ask_backlog`], once it has come.
-    pub fn take_backlog(&mut self, worker: usize) -> Option<BacklogView> {
-        let running = self.workers.get(worker)?;
-        while let Some(Reply::Backlog(view)) = running.shared.replies.pop() {
-            if let Some(place) = self.backlogs.get_mut(worker) {
-                *place = Some(view);
+    /// Takes in what workers have answered.
+    fn take_replies(&mut self) {
+        for (worker, inspection) in self.workers.iter().zip(&mut self.backlogs) {
+            while let Some(reply) = worker.shared.replies.pop() {
+                match reply {
+                    Reply::Backlog(copy) => inspection.answered(copy),
+                    Reply::HandOver(answer) => self.handovers.answered(answer),
+                }
             }
         }
-        self.backlogs.get_mut(worker)?.take()
     }
 
     /// The link of a port, as its driver last heard.
@@ -425,6 +434,7 @@ impl Dataplane {
     /// Takes back what no worker can be reading any more. To be called now and then.
     pub fn maintain(&mut self) {
         self.retired.retain(|tables| Arc::strong_count(tables) > 1);
+        self.handovers.maintain();
         self.reclaim();
     }
 

@@ -5,7 +5,9 @@ use std::thread;
 
 use arc_swap::ArcSwap;
 
+use super::backlog::Inspection;
 use super::config::{PortConfig, PortHandle, StartError, StartReport, WorkerConfig};
+use super::handover::Handovers;
 use super::routing::Routing;
 use super::{Dataplane, OpenPort, Running};
 use crate::addr::MacAddr;
@@ -15,6 +17,7 @@ use crate::dpdk::{
     BURST_MAX, Device, Eal, Mempool, Port, PortInfo, QueueDemand, RegisterError, Rss, TxQueue,
 };
 use crate::grace::Grace;
+use crate::handover::{ASKED_MAX, WorkerPart};
 use crate::road::{Doors, Egress, HeldLimit, Ingress};
 use crate::shared::{RingSizes, Shared};
 use crate::sweep::{Listening, Sweeper};
@@ -26,7 +29,9 @@ const RINGS: RingSizes = RingSizes {
     vrrp: 2048,
     arp: 1024,
     rest: 1024,
-    commands: 2048,
+    outgoing: 2048,
+    commands: 2 * ASKED_MAX,
+    learned: 1024,
 };
 
 /// Ethernet header, two VLAN tags, frame check sequence.
@@ -129,7 +134,7 @@ fn pool_demand<'a>(
         queues += rx * u32::from(port.rx_descriptors) + workers * u32::from(port.tx_descriptors);
         largest = largest.max(port.mtu);
     }
-    let rings = (RINGS.vrrp + RINGS.arp + RINGS.rest + RINGS.commands) as u32;
+    let rings = (RINGS.vrrp + RINGS.arp + RINGS.rest + RINGS.outgoing) as u32;
     let a_worker = config.backlog + rings + 2 * u32::from(CACHE_MBUFS) + 4 * BURST_MAX as u32;
     let mbufs = config.mbufs.unwrap_or(queues + workers * a_worker + 4096);
     let data_room = largest.saturating_add(FRAME_OVERHEAD_OCTETS).max(2048);
@@ -347,7 +352,9 @@ fn launch(
                 .collect(),
         },
         first_punts: 0,
-        backlogs: vec![None; workers],
+        backlogs: (0..workers).map(|_| Inspection::default()).collect(),
+        backlog_capacity: config.backlog as usize,
+        handovers: Handovers::default(),
         _one_thread: std::marker::PhantomData,
     };
     let (started, reports) = mpsc::channel();
@@ -361,6 +368,7 @@ fn launch(
                 Arc::clone(&shared),
                 Backlog::new(config.backlog, ports),
                 held_limit,
+                WorkerPart::default(),
             ),
             shared: Arc::clone(&shared),
             tables: Arc::clone(&tables),

@@ -16,11 +16,12 @@ mod rewrite;
 mod route;
 mod transmit;
 mod verdict;
+mod watch;
 
 use arrayvec::ArrayVec;
 
 pub(crate) use doors::Doors;
-pub(crate) use hold::HeldLimit;
+pub(crate) use hold::{HeldLimit, release};
 pub(crate) use neighbour::neighbour;
 pub(crate) use paired::paired;
 pub(crate) use parse::parse;
@@ -31,7 +32,7 @@ pub(crate) use route::route;
 pub(crate) use transmit::{Egress, drain_backlog, transmit};
 pub(crate) use verdict::verdict;
 
-use crate::backlog;
+use crate::backlog::{self, Held};
 use crate::dpdk::{BURST_MAX, Mbuf};
 use crate::fib::HopIndex;
 
@@ -54,6 +55,25 @@ pub(crate) struct Packet {
     hop: HopIndex,
     /// The index of the port that it leaves by.
     egress: u16,
+}
+
+impl Packet {
+    /// A packet that was parsed and judged before it was held.
+    fn released(held: Held<Mbuf>) -> Self {
+        let headers = held.packet.data().first_chunk();
+        let headers = headers.unwrap_or(&[0; header::HEADERS_OCTETS]);
+        Self {
+            mac: 0,
+            source: header::source(headers),
+            destination: header::destination(headers),
+            condition: held.condition,
+            total_octets: header::total_octets(headers),
+            via: held.via,
+            hop: 0,
+            egress: 0,
+            mbuf: Some(held.packet),
+        }
+    }
 }
 
 /// Stands for "to the port's own MAC" where otherwise a VRID stands.

@@ -3,8 +3,9 @@
 
 use super::{Doors, NO_CONDITION, Packets};
 use crate::backlog::{Full, Waiting};
-use crate::counters::DiscardReason;
+use crate::counters::{DiscardReason, WorkerCounters};
 use crate::dpdk::{BURST_MAX, Burst, Mbuf, TxQueue};
+use crate::handover::EgressState;
 
 /// A worker's transmit queue on one port, and the packets of the present burst that are to leave by it.
 pub(crate) struct Egress {
@@ -100,6 +101,16 @@ impl Egress {
             counters
                 .backlog
                 .set(doors.backlog.waiting(self.port) as u64);
+        }
+    }
+
+    /// What is known of the transmit ring.
+    pub(crate) fn state(&self, counters: &WorkerCounters) -> EgressState {
+        let port = counters.ports.get(self.port);
+        EgressState {
+            sent: port.map_or(0, |port| port.tx_packets.get()),
+            idle: self.queue.is_idle(),
+            descriptors: self.queue.descriptors(),
         }
     }
 

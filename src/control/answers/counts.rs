@@ -29,6 +29,8 @@ fn of_workers(total: &WorkerCounts, shown: &mut Counters) {
             ("tx-octets", sum(|port| port.tx_octets)),
             ("congested", sum(|port| port.congested)),
             ("control-frames", total.control_frames),
+            ("record-overflow", total.record_overflow),
+            ("learn-overflow", total.learn_overflow),
         ],
     );
     shown.group(
