@@ -8,6 +8,8 @@ mod learning;
 mod part;
 mod recording;
 mod release;
+#[cfg(test)]
+mod tests;
 
 use std::net::Ipv4Addr;
 

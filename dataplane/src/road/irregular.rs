@@ -62,6 +62,15 @@ pub(super) fn examine(mbuf: &Mbuf, port: &PortTable, tables: &Tables) -> Fate {
     let present = data.len().min(HEADERS_OCTETS);
     headers[..present].copy_from_slice(&data[..present]);
 
+    let from = source_mac_octets(&headers) & MAC_BITS;
+    // A master without load sharing may advertise from the virtual MAC, as the RFC has it; nothing else may come from it,
+    // whoever it is for.
+    if from & VIRTUAL_MAC_BITS == VIRTUAL_MAC
+        && port.has_group((from >> 40) as u8)
+        && !is_advertisement(&headers)
+    {
+        return Discard(Reason::VirtualSource);
+    }
     let to = match recipient(mac_octets(&headers) & MAC_BITS, port) {
         Some(to) => to,
         None => return Discard(Reason::NotForUs),
@@ -70,19 +79,11 @@ pub(super) fn examine(mbuf: &Mbuf, port: &PortTable, tables: &Tables) -> Fate {
         To::Router(via) => via,
         To::Many => OWN_MAC,
     };
-    let from = source_mac_octets(&headers) & MAC_BITS;
     if from == port.mac {
         return Discard(Reason::OwnSource);
     }
     if from & 1 != 0 {
         return Discard(Reason::MulticastSource);
-    }
-    // A master without load sharing may advertise from the virtual MAC, as the RFC has it; nothing else may come from it.
-    if from & VIRTUAL_MAC_BITS == VIRTUAL_MAC
-        && port.has_group((from >> 40) as u8)
-        && !is_advertisement(&headers)
-    {
-        return Discard(Reason::VirtualSource);
     }
     if mbuf.is_tagged() {
         return Discard(Reason::Vlan);
