@@ -261,7 +261,8 @@ impl Election {
 
     /// The state machine.
     pub(crate) fn step(&mut self, at: impl Into<Moment>, event: Event) -> Step {
-        let Moment { now, heard } = at.into();
+        let at = at.into();
+        let Moment { now, heard } = at;
         let priority = self.parameters.priority;
         match (self.role, event) {
             (Role::Initialise, Event::Startup(cause)) if priority == PRIORITY_OWNER => {
@@ -306,7 +307,7 @@ impl Election {
                 ..self.shut_down(now, cause)
             },
             (Role::Master { advertise_at }, Event::Tick)
-                if advertise_at <= now && now.since(heard) <= self.master_interval =>
+                if advertise_at <= now && !self.is_deaf(at) =>
             {
                 // Counted from when it was due, so that lateness does not add up; one that is missed is not made up for.
                 let next = advertise_at + self.parameters.interval;
@@ -319,6 +320,7 @@ impl Election {
             (Role::Master { .. }, Event::Tick) => Step::default(),
             (Role::Master { advertise_at }, Event::Advertisement(heard)) => match self.rank(&heard)
             {
+                Ordering::Less if self.is_deaf(at) => Step::default(),
                 _ if heard.priority == PRIORITY_STOP => {
                     self.advertise(now + self.parameters.interval)
                 }
@@ -339,6 +341,11 @@ impl Election {
             }
             (Role::Master { .. }, Event::Away(_)) => Step::default(),
         }
+    }
+
+    /// Whether nobody has listened for so long that this router, if it is master, says nothing: what is heard now is old.
+    fn is_deaf(&self, at: Moment) -> bool {
+        at.now.since(at.heard) > self.master_interval
     }
 
     /// How the sender ranks against this router as master.

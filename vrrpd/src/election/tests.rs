@@ -506,6 +506,15 @@ fn a_master_speaks_only_while_it_listens() {
         heard: Time::from_nanos((Time::ZERO + 2 * INTERVAL).as_nanos() - 1),
     };
     assert_eq!(master.step(deaf, Event::Tick), Step::default());
+    // What waited while it was away, from whoever may have taken over, is not contradicted.
+    for old in [0, 99] {
+        let event = Event::Advertisement(Heard {
+            router: LOWER,
+            priority: old,
+            interval: INTERVAL,
+        });
+        assert_eq!(master.step(deaf, event), Step::default());
+    }
     let heard = Time::ZERO + 2 * INTERVAL;
     let step = master.step(Moment { now, heard }, Event::Tick);
     assert_eq!(step.advertise, Some(100));
