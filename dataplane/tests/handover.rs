@@ -175,8 +175,15 @@ impl Link {
         }
     }
 
+    /// Publishes a verdict on all end systems, and waits until it is in force.
     fn publish(&mut self, router: usize, verdict: Verdict, is_watched: bool) {
-        let mut published: Option<Published> = None;
+        let published = self.announce(router, verdict, is_watched);
+        while !self.plane.has_taken_up(published) {
+            self.pass();
+        }
+    }
+
+    fn announce(&mut self, router: usize, verdict: Verdict, is_watched: bool) -> Published {
         for port in [2 * router as u16, 2 * router as u16 + 1] {
             let mut table = VerdictTable::builder(Verdict::Discard, 0);
             for host in 1..=HOSTS {
@@ -187,11 +194,9 @@ impl Link {
                 };
             }
             let table = Arc::new(table.build().unwrap());
-            published = self.plane.set_verdicts(port, VRID, table);
+            self.plane.set_verdicts(port, VRID, table).unwrap();
         }
-        while !self.plane.has_taken_up(published.unwrap()) {
-            self.pass();
-        }
+        self.plane.published()
     }
 
     fn hand_over(&mut self, id: u32, router: usize, step: HandoverStep) -> HandoverDone {
@@ -210,7 +215,8 @@ impl Link {
     fn move_all(&mut self, id: u32, from: usize, to: usize) -> usize {
         use HandoverStep as Step;
 
-        self.publish(from, Verdict::Route, true);
+        // A step is not done before what was published before it is in force.
+        self.announce(from, Verdict::Route, true);
         self.hand_over(id, from, Step::StartRecording { room: 65_536 });
         self.skew();
         self.hand_over(id, to, Step::EmptyReceiveQueues);
@@ -356,6 +362,8 @@ fn start(dir: &Path, outputs: &[PathBuf; 2]) -> Dataplane {
     let config = WorkerConfig {
         count: 2,
         idle_sleep: Duration::from_micros(20),
+        // So that something waits in the queues whenever they are to be emptied.
+        burst: 4,
         ..WorkerConfig::default()
     };
     let (mut plane, report) = Dataplane::start(eal, ports, &config).unwrap();
