@@ -101,6 +101,7 @@ pub fn run(file: &Path, interactive: bool, eal_extra: &[String]) -> Result<(), R
 
 fn port(port: &crate::config::PortConfig) -> PortConfig {
     PortConfig {
+        kernel_interface: port.device.kernel_interface().map(str::to_owned),
         mac: port.mac,
         mtu: port.mtu,
         rx_queues: port.rx_queues.as_ref().map(|queues| queues.value),

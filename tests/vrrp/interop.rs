@@ -182,10 +182,8 @@ fn keepalived_takes_over_from_ours(version: u8, whole: bool) {
                 lan.set_link(OURS, false);
                 survivor();
                 report(version, "ours", fault, low, pinging);
-                // The driver of packet sockets tells no link, so the whole program goes on alone.
-                if !whole {
-                    assert_eq!(ours.states(), ["initialise"]);
-                }
+                assert_eq!(ours.states(), ["initialise"]);
+                assert_eq!(ours.last_cause(), "link-down");
                 lan.set_link(OURS, true);
                 ours
             }

@@ -138,6 +138,15 @@ impl<'a> Member<'a> {
         self.states().iter().all(|state| state == "master")
     }
 
+    /// Why the state of its first group changed last.
+    pub(crate) fn last_cause(&self) -> String {
+        let shown = self.show();
+        let transitions = &shown["virtual_routers"][0]["transitions"];
+        let last = transitions.as_array().and_then(|all| all.last());
+        let cause = last.and_then(|last| last["cause"].as_str());
+        cause.expect("a change of state").to_owned()
+    }
+
     /// Every counter of refusals that is not zero, and what reached no virtual router.
     pub(crate) fn refusals(&self) -> Vec<(String, u64)> {
         const EVENTS: [&str; 6] = [

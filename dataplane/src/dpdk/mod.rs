@@ -3,6 +3,7 @@
 #![allow(unsafe_code, reason = "this directory is the fence")]
 
 mod burst;
+mod carrier;
 mod eal;
 mod mbuf;
 mod mempool;
@@ -12,6 +13,7 @@ mod table;
 mod thread;
 
 pub use burst::{BURST_MAX, Burst};
+pub use carrier::Carrier;
 pub use eal::{Eal, EalError, version};
 pub use mbuf::Mbuf;
 pub use mempool::{Mempool, MempoolError};

@@ -15,6 +15,8 @@ pub struct PortConfig {
     pub name: String,
     /// A PCI address, or a virtual device with its arguments.
     pub device: String,
+    /// The kernel's interface that the device works on, if it does; its carrier is the port's link.
+    pub kernel_interface: Option<String>,
     /// Its MAC; none to keep the device's own.
     pub mac: Option<MacAddr>,
     /// The largest IP packet on its network, in octets.
@@ -36,6 +38,7 @@ impl PortConfig {
         Self {
             name: name.to_owned(),
             device: device.to_owned(),
+            kernel_interface: None,
             mac: None,
             mtu: 1500,
             rx_queues: None,

@@ -23,7 +23,7 @@ pub use start::pool_octets;
 use crate::addr::MacAddr;
 use crate::burst_times::BurstTimeCounts;
 use crate::counters::{Counters, PuntClass};
-use crate::dpdk::{Eal, Link, Mbuf, Mempool, Port, PortError, PortStats, Xstat};
+use crate::dpdk::{Carrier, Eal, Link, Mbuf, Mempool, Port, PortError, PortStats, Xstat};
 use crate::grace::{Generation, Grace};
 use crate::hop::NextHop;
 use crate::road::Punted;
@@ -76,6 +76,8 @@ struct Running {
 struct OpenPort {
     handle: PortHandle,
     port: Port,
+    /// Of the kernel's interface that the device works on.
+    carrier: Option<Carrier>,
     /// The driver receives everything, as it could not be given a further MAC.
     receives_everything: bool,
 }
@@ -374,15 +376,19 @@ impl Dataplane {
         }
     }
 
-    /// The link of a port, as its driver last heard.
+    /// The link of a port, as its driver last heard; of a device on a kernel's interface, as the kernel says.
     ///
     /// # Errors
     /// The driver does not say.
     pub fn link(&self, port: u16) -> Result<Option<Link>, PortError> {
-        self.ports
-            .get(usize::from(port))
-            .map(|port| port.port.link())
-            .transpose()
+        let Some(port) = self.ports.get(usize::from(port)) else {
+            return Ok(None);
+        };
+        let link = port.port.link()?;
+        Ok(Some(Link {
+            up: link.up && port.carrier.as_ref().is_none_or(Carrier::is_up),
+            ..link
+        }))
     }
 
     /// The driver's counters of a port, since its start or [`Dataplane::clear_port_stats`].

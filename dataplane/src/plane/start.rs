@@ -14,7 +14,8 @@ use crate::addr::MacAddr;
 use crate::backlog::Backlog;
 use crate::counters::Counters;
 use crate::dpdk::{
-    BURST_MAX, Device, Eal, Mempool, Port, PortInfo, QueueDemand, RegisterError, Rss, TxQueue,
+    BURST_MAX, Carrier, Device, Eal, Mempool, Port, PortInfo, QueueDemand, RegisterError, Rss,
+    TxQueue,
 };
 use crate::grace::Grace;
 use crate::handover::{ASKED_MAX, WorkerPart};
@@ -233,6 +234,13 @@ fn open(
         }
     };
     let (receive, transmit) = port.start()?;
+    let carrier = config.kernel_interface.as_deref().map(Carrier::new);
+    let carrier = carrier.transpose().unwrap_or_else(|error| {
+        report.warnings.push(format!(
+            "port {name}: whether its link is up cannot be told: {error}"
+        ));
+        None
+    });
     if port.receive_all_multicast().is_err() && port.receive_everything().is_err() {
         report.warnings.push(format!(
             "port {name}: driver {} cannot be told to receive multicast",
@@ -261,6 +269,7 @@ fn open(
                 socket: info.socket,
             },
             port,
+            carrier,
             receives_everything,
         },
     })
