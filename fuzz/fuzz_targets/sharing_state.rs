@@ -1,0 +1,4 @@
+//! libFuzzer's entry; what is tried is in `targets/`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|octets: &[u8]| fuzz_targets::run("sharing_state", octets));
