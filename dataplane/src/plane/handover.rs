@@ -221,8 +221,11 @@ impl Dataplane {
     /// The next address that a worker saw in a watched rest under [`Verdict::Route`](crate::verdict::Verdict) and that no
     /// condition of the tables of that moment names. Each comes once or a few times, and again after other tables were published.
     pub fn poll_learned(&mut self) -> Option<Learned> {
-        self.workers
-            .iter()
+        let workers = self.workers.len().max(1);
+        let first = self.first_learned;
+        self.first_learned = (first + 1) % workers;
+        (0..workers)
+            .filter_map(|offset| self.workers.get((first + offset) % workers))
             .find_map(|worker| worker.shared.learned.pop())
     }
 

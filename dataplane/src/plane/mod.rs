@@ -3,6 +3,7 @@
 mod backlog;
 mod config;
 mod handover;
+mod pool;
 mod routing;
 mod start;
 
@@ -17,8 +18,8 @@ use arc_swap::ArcSwap;
 use thiserror::Error;
 
 pub use config::{Pinning, PortConfig, PortHandle, StartError, StartReport, WorkerConfig};
+pub use pool::pool_octets;
 pub use routing::{RouteChange, RouteError};
-pub use start::pool_octets;
 
 use crate::addr::MacAddr;
 use crate::burst_times::BurstTimeCounts;
@@ -63,6 +64,8 @@ pub struct Dataplane {
     /// Packets in each worker's backlog, at most.
     backlog_capacity: usize,
     handovers: Handovers,
+    /// The worker whose ring of addresses is looked into first next time.
+    first_learned: usize,
     _one_thread: PhantomData<*mut ()>,
 }
 

@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use super::backlog::Inspection;
 use super::config::{PortConfig, PortHandle, StartError, StartReport, WorkerConfig};
 use super::handover::Handovers;
+use super::pool::{PoolDemand, make_pool};
 use super::routing::Routing;
 use super::{Dataplane, OpenPort, Running};
 use crate::addr::MacAddr;
@@ -26,7 +27,7 @@ use crate::tables::{ForwardingMode, PortTable, Tables};
 use crate::worker::Worker;
 
 /// Rings between a worker and the control thread, in frames. VRRP's holds advertisements of 255 groups several times over.
-const RINGS: RingSizes = RingSizes {
+pub(super) const RINGS: RingSizes = RingSizes {
     vrrp: 2048,
     arp: 1024,
     rest: 1024,
@@ -34,12 +35,6 @@ const RINGS: RingSizes = RingSizes {
     commands: 2 * ASKED_MAX,
     learned: 1024,
 };
-
-/// Ethernet header, two VLAN tags, frame check sequence.
-const FRAME_OVERHEAD_OCTETS: u16 = 14 + 8 + 4;
-
-/// Buffers that each thread may keep at hand.
-const CACHE_MBUFS: u16 = 512;
 
 impl Dataplane {
     /// Opens the ports and starts the workers, which forward nothing until [`Dataplane::start_forwarding`].
@@ -57,7 +52,8 @@ impl Dataplane {
         check_processors(config)?;
         let mut report = StartReport::default();
         let probed = probe(&eal, ports)?;
-        let pool = make_pool(&eal, &probed, config)?;
+        let demand = PoolDemand::of(probed.iter().map(|(port, _)| port), config);
+        let pool = make_pool(&eal, &probed, demand)?;
         let mut opened = Vec::new();
         for (index, (config_of_port, port)) in probed.into_iter().enumerate() {
             let name = config_of_port.name.clone();
@@ -79,7 +75,7 @@ impl Dataplane {
                 queues: queues as u16,
             });
         }
-        launch(eal, pool, opened, config).map(|plane| (plane, report))
+        launch(eal, pool, demand, opened, config).map(|plane| (plane, report))
     }
 }
 
@@ -119,54 +115,6 @@ fn probe(eal: &Eal, ports: Vec<PortConfig>) -> Result<Vec<(PortConfig, Port)>, S
         .into_iter()
         .map(|(_, config, port)| (config, port))
         .collect())
-}
-
-/// How many buffers the pool needs, and the room for data in each: the largest frame of any port fits, and no queue starves
-/// another.
-fn pool_demand<'a>(
-    ports: impl Iterator<Item = &'a PortConfig>,
-    config: &WorkerConfig,
-) -> (u32, u16) {
-    let workers = u32::from(config.count);
-    let mut queues = 0;
-    let mut largest = 0;
-    for port in ports {
-        let rx = u32::from(port.rx_queues.unwrap_or(config.count));
-        queues += rx * u32::from(port.rx_descriptors) + workers * u32::from(port.tx_descriptors);
-        largest = largest.max(port.mtu);
-    }
-    let rings = (RINGS.vrrp + RINGS.arp + RINGS.rest + RINGS.outgoing) as u32;
-    let a_worker = config.backlog + rings + 2 * u32::from(CACHE_MBUFS) + 4 * BURST_MAX as u32;
-    let mbufs = config.mbufs.unwrap_or(queues + workers * a_worker + 4096);
-    let data_room = largest.saturating_add(FRAME_OVERHEAD_OCTETS).max(2048);
-    (mbufs, data_room)
-}
-
-/// The octets that the pool of packet buffers will take, within a few hundredths.
-#[must_use]
-pub fn pool_octets(ports: &[PortConfig], config: &WorkerConfig) -> u64 {
-    let (mbufs, data_room) = pool_demand(ports.iter(), config);
-    u64::from(mbufs) * u64::from(Mempool::object_octets(data_room))
-}
-
-fn make_pool(
-    eal: &Eal,
-    ports: &[(PortConfig, Port)],
-    config: &WorkerConfig,
-) -> Result<Mempool, StartError> {
-    let (mbufs, data_room) = pool_demand(ports.iter().map(|(port, _)| port), config);
-    let socket = ports
-        .first()
-        .and_then(|(_, port)| port.info().ok())
-        .map_or(-1, |info| info.socket);
-    Ok(Mempool::new(
-        eal,
-        "frames",
-        mbufs,
-        CACHE_MBUFS,
-        data_room,
-        socket,
-    )?)
 }
 
 /// A port with its queues before they are dealt to workers.
@@ -294,6 +242,7 @@ fn rss_warning(name: &str, info: &PortInfo, wanted: Rss, got: Rss) -> Option<Str
 fn launch(
     eal: Eal,
     pool: Mempool,
+    demand: PoolDemand,
     opened: Vec<Opened>,
     config: &WorkerConfig,
 ) -> Result<Dataplane, StartError> {
@@ -364,6 +313,7 @@ fn launch(
         backlogs: (0..workers).map(|_| Inspection::default()).collect(),
         backlog_capacity: config.backlog as usize,
         handovers: Handovers::default(),
+        first_learned: 0,
         _one_thread: std::marker::PhantomData,
     };
     let (started, reports) = mpsc::channel();
@@ -371,12 +321,11 @@ fn launch(
         shared.into_iter().zip(ingress).zip(egress).enumerate()
     {
         // A quarter of the backlog stays for congestion, whatever is on hold.
-        let held_limit = HeldLimit((config.backlog - config.backlog / 4) as usize);
         let worker = Worker {
             doors: Doors::new(
                 Arc::clone(&shared),
                 Backlog::new(config.backlog, ports),
-                held_limit,
+                HeldLimit(demand.held as usize),
                 WorkerPart::default(),
             ),
             shared: Arc::clone(&shared),
