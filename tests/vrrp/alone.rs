@@ -1,14 +1,14 @@
-//! Our routers among themselves: fast intervals, crashes, stalls, many groups.
+//! Our routers among themselves: fast intervals, crashes, and what an operator configures beside the election.
 
 use std::os::unix::fs::PermissionsExt;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use lab::poll;
 use lab::process::{Process, command};
-use nix::sys::signal::Signal;
+use serde_json::Value;
 
-use crate::member::{Member, PATIENCE};
-use crate::network::{Lan, Settings};
+use crate::member::{Member, PATIENCE, port};
+use crate::network::{Lan, Settings, address_of};
 use crate::watch::{Watch, longest_dispute};
 
 /// Highest first.
@@ -18,16 +18,16 @@ const ALLOWANCE_MS: f64 = 50.0;
 /// One exchange: the first advertisement of the new master and the last of the old one.
 const EXCHANGE: usize = 2;
 
-fn fast(priority: u8, whole: bool) -> Settings {
+fn fast(priority: u8) -> Settings {
     Settings {
         interval_ms: 10,
-        ..Settings::new(3, priority).of(whole)
+        ..Settings::new(3, priority)
     }
 }
 
-fn three(lan: &Lan, whole: bool) -> Vec<Member<'_>> {
+fn three(lan: &Lan) -> Vec<Member<'_>> {
     (0..3)
-        .map(|index| Member::start(lan, index, &fast(PRIORITIES[index], whole)))
+        .map(|index| Member::start(lan, index, &fast(PRIORITIES[index])))
         .collect()
 }
 
@@ -59,8 +59,8 @@ struct Series {
 }
 
 /// Kills the master and starts it again, as often as told.
-fn series(lan: &Lan, kills: usize, whole: bool) -> Series {
-    let mut members = three(lan, whole);
+fn series(lan: &Lan, kills: usize) -> Series {
+    let mut members = three(lan);
     await_first(&members);
     let watch = Watch::start(lan.host_end());
     let mut take_overs_ms = Vec::new();
@@ -79,7 +79,7 @@ fn series(lan: &Lan, kills: usize, whole: bool) -> Series {
             Ok(masters.nth(seen).map(|change| change.at))
         });
         take_overs_ms.push((took_over.expect("a new master") - at) * 1000.0);
-        members.insert(0, Member::start(lan, 0, &fast(PRIORITIES[0], whole)));
+        members.insert(0, Member::start(lan, 0, &fast(PRIORITIES[0])));
         await_first(&members);
     }
     let of_first = of_first + times_master(&members[0]);
@@ -95,7 +95,7 @@ fn series(lan: &Lan, kills: usize, whole: bool) -> Series {
 
 /// The longest take-over that is allowed: the survivor has the second priority.
 fn bound_ms() -> f64 {
-    let settings = fast(PRIORITIES[1], false);
+    let settings = fast(PRIORITIES[1]);
     let skew_ms =
         f64::from(256 - u16::from(settings.priority)) * settings.interval_ms as f64 / 256.0;
     3.0 * settings.interval_ms as f64 + skew_ms + ALLOWANCE_MS
@@ -120,15 +120,7 @@ fn print(series: &Series) {
 #[test]
 fn of_three_routers_at_10_ms_the_next_takes_over_from_each_master_killed() {
     let lan = Lan::new(3);
-    let series = series(&lan, 5, false);
-    print(&series);
-    assert_eq!(series.take_overs_ms.len(), 5);
-}
-
-#[test]
-fn of_three_whole_programs_at_10_ms_the_next_takes_over_from_each_master_killed() {
-    let lan = Lan::new(3);
-    let series = series(&lan, 5, true);
+    let series = series(&lan, 5);
     print(&series);
     assert_eq!(series.take_overs_ms.len(), 5);
 }
@@ -155,12 +147,11 @@ fn number(name: &str) -> Option<u64> {
 fn soak() {
     let kills = number("VRRP_SOAK_KILLS").expect("VRRP_SOAK_KILLS");
     let seconds = number("VRRP_SOAK_SECONDS").expect("VRRP_SOAK_SECONDS");
-    let whole = number("VRRP_SOAK_WHOLE") == Some(1);
     let lan = Lan::new(3);
-    let series = series(&lan, usize::try_from(kills).expect("a number"), whole);
+    let series = series(&lan, usize::try_from(kills).expect("a number"));
     print(&series);
 
-    let members = three(&lan, whole);
+    let members = three(&lan);
     await_first(&members);
     let changes = || -> Vec<usize> {
         members
@@ -190,110 +181,6 @@ fn soak() {
         "two masters for longer than an exchange"
     );
     assert_eq!(before, after, "a change of state without a fault");
-}
-
-#[test]
-fn a_router_stopped_for_3_s_and_continued_leaves_a_working_master_alone() {
-    leaves_a_working_master_alone_after_a_stop(false);
-}
-
-#[test]
-fn the_whole_program_stopped_for_3_s_and_continued_leaves_a_working_master_alone() {
-    leaves_a_working_master_alone_after_a_stop(true);
-}
-
-fn leaves_a_working_master_alone_after_a_stop(whole: bool) {
-    let lan = Lan::new(2);
-    let settings = Settings::new(3, 150).without_preemption().of(whole);
-    let first = Member::start(&lan, 0, &settings);
-    poll::until("the first as master", PATIENCE, || {
-        Ok(first.is_master().then_some(()))
-    })
-    .expect("a master");
-    let second = Member::start(&lan, 1, &Settings::new(3, 100).of(whole));
-
-    let watch = Watch::start(lan.host_end());
-    first.signal(Signal::SIGSTOP);
-    // 26 advertisements after the take-over make 3 s in all.
-    poll::until("3 s of the second as master", PATIENCE, || {
-        Ok((second.counter("advertisement-sent") >= 26).then_some(()))
-    })
-    .expect("a master");
-    first.signal(Signal::SIGCONT);
-    let heard = first.counter("advertisement-rcvd");
-    poll::until("the first listening", PATIENCE, || {
-        Ok((first.counter("advertisement-rcvd") >= heard + 10).then_some(()))
-    })
-    .expect("advertisements");
-    assert_eq!(
-        (first.states(), second.states()),
-        (vec!["backup".into()], vec!["master".into()])
-    );
-    assert_eq!(first.counter("stalls"), 1);
-    assert_eq!(second.counter("master-transitions"), 1);
-
-    // The same for a backup: it does not take what it did not hear for silence.
-    first.signal(Signal::SIGSTOP);
-    let sent = second.counter("advertisement-sent");
-    poll::until("3 s", PATIENCE, || {
-        Ok((second.counter("advertisement-sent") >= sent + 30).then_some(()))
-    })
-    .expect("advertisements");
-    first.signal(Signal::SIGCONT);
-    let heard = first.counter("advertisement-rcvd");
-    poll::until("the first listening", PATIENCE, || {
-        Ok((first.counter("advertisement-rcvd") >= heard + 10).then_some(()))
-    })
-    .expect("advertisements");
-    assert_eq!(first.states(), ["backup"]);
-    assert_eq!(second.counter("master-transitions"), 1);
-    assert_eq!(longest_dispute(&watch.finish()), 0);
-}
-
-#[test]
-fn a_port_with_255_groups_elects_and_fails_over() {
-    elects_and_fails_over_255_groups(false);
-}
-
-#[test]
-fn a_port_of_the_whole_program_with_255_groups_elects_and_fails_over() {
-    elects_and_fails_over_255_groups(true);
-}
-
-fn elects_and_fails_over_255_groups(whole: bool) {
-    let lan = Lan::new(2);
-    let settings = |priority| Settings {
-        groups: 255,
-        ..Settings::new(3, priority).of(whole)
-    };
-    let first = Member::start(&lan, 0, &settings(150));
-    let second = Member::start(&lan, 1, &settings(100));
-    let all = |member: &Member<'_>, state: &str| member.states() == vec![state.to_owned(); 255];
-    poll::until("all groups with the first as master", PATIENCE, || {
-        Ok((all(&first, "master") && all(&second, "backup")).then_some(()))
-    })
-    .expect("an election");
-    let (began, used) = (
-        Instant::now(),
-        [first.control_cpu_seconds(), second.control_cpu_seconds()],
-    );
-    let heard = second.counter("advertisement-rcvd");
-    poll::until("20 intervals", PATIENCE, || {
-        Ok((second.counter("advertisement-rcvd") >= heard + 20 * 255).then_some(()))
-    })
-    .expect("advertisements");
-    let seconds = began.elapsed().as_secs_f64();
-    println!(
-        "255 groups at 100 ms: the control thread of the master uses {:.1} % of a core, that of the backup {:.1} %",
-        (first.control_cpu_seconds() - used[0]) / seconds * 100.0,
-        (second.control_cpu_seconds() - used[1]) / seconds * 100.0,
-    );
-    assert_eq!(second.refusals(), []);
-    first.kill();
-    poll::until("all groups with the second as master", PATIENCE, || {
-        Ok(all(&second, "master").then_some(()))
-    })
-    .expect("a fail-over");
 }
 
 #[test]
@@ -342,4 +229,86 @@ fn a_command_of_the_operators_runs_on_every_change_of_state() {
     let told = std::fs::read_to_string(machine.run_file("notified")).expect("commands run");
     let expected = "$(id) backup link-up\n$(id) master master-silent\n$(id) initialise stopped\n";
     assert_eq!(told, expected);
+}
+
+/// A router with groups of these VRIDs and priorities, at 100 ms.
+fn groups(index: usize, groups: &[(u8, u8)]) -> String {
+    let group = |(vrid, priority): &(u8, u8)| {
+        format!(
+            "
+[[virtual-router]]
+port = \"lan\"
+vrid = {vrid}
+virtual-addresses = [\"10.73.1.{vrid}\"]
+priority = {priority}
+advertisement-interval = \"100ms\"
+"
+        )
+    };
+    port(index) + &groups.iter().map(group).collect::<String>()
+}
+
+fn of_group(member: &Member<'_>, vrid: u8) -> Option<Value> {
+    let shown = member.show();
+    let groups = shown["virtual_routers"].as_array().expect("groups");
+    let found = groups.iter().find(|group| group["vrid"] == vrid);
+    found.cloned()
+}
+
+#[test]
+fn a_reload_adds_removes_and_changes_groups_and_disturbs_no_other() {
+    let lan = Lan::new(2);
+    let first = Member::run(&lan, 0, &groups(0, &[(1, 150), (2, 150), (3, 150)]));
+    let second = Member::run(&lan, 1, &groups(1, &[(1, 100), (2, 100), (3, 100)]));
+    let state = |member: &Member<'_>, vrid| {
+        of_group(member, vrid).map(|group| group["state"].as_str().map(str::to_owned))
+    };
+    let is = |member: &Member<'_>, vrid, wanted: &str| {
+        state(member, vrid) == Some(Some(wanted.to_owned()))
+    };
+    poll::until("the first as master of all", PATIENCE, || {
+        let all = |member, state| (1..=3).all(|vrid| is(member, vrid, state));
+        Ok((all(&first, "master") && all(&second, "backup")).then_some(()))
+    })
+    .expect("an election");
+    let watch = Watch::start(lan.host_end());
+    let before = [&first, &second].map(|member| of_group(member, 1).expect("group 1"));
+
+    first.reload(&groups(0, &[(1, 150), (3, 50), (4, 150)]));
+    poll::until("the new order", PATIENCE, || {
+        let moved = is(&second, 2, "master") && is(&second, 3, "master");
+        let there = is(&first, 3, "backup") && is(&first, 4, "master");
+        Ok((moved && there).then_some(()))
+    })
+    .expect("what the file says");
+    assert_eq!(state(&first, 2), None);
+    let cause = |vrid| {
+        let group = of_group(&second, vrid).expect("a group");
+        group["transitions"]
+            .as_array()
+            .expect("transitions")
+            .last()
+            .expect("one")["cause"]
+            .clone()
+    };
+    assert_eq!(cause(2), "master-resigned");
+    assert_eq!(cause(3), "lower-priority-master");
+
+    let after = [&first, &second].map(|member| of_group(member, 1).expect("group 1"));
+    for (before, after) in before.iter().zip(&after) {
+        for kept in ["state", "priority", "master_address"] {
+            assert_eq!(before[kept], after[kept]);
+        }
+        let changes = |group: &Value| group["transitions"].as_array().map(Vec::len);
+        assert_eq!(changes(before), changes(after));
+        assert!(after["state_for_ms"].as_f64() > before["state_for_ms"].as_f64());
+    }
+    let seen = watch.finish();
+    let of_first: Vec<_> = seen.iter().filter(|seen| seen.vrid == 1).collect();
+    assert!(of_first.len() > 1);
+    assert!(
+        of_first
+            .iter()
+            .all(|seen| seen.from == address_of(0) && seen.priority == 150)
+    );
 }

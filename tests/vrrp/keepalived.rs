@@ -12,7 +12,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::member::PATIENCE;
-use crate::network::{INTERFACE, Lan, PREFIX_LEN, Settings, VIRTUAL, VRID, address_of};
+use crate::network::{INTERFACE, Lan, PREFIX_LEN, Settings, VIRTUAL, VRID, address_of, peer_of};
 
 const CHILD_PID: &str = "keepalived-vrrp.pid";
 
@@ -48,8 +48,8 @@ impl<'a> Keepalived<'a> {
             .expect("no address");
         end.address(&format!("{}/{PREFIX_LEN}", address_of(index)))
             .expect("an address");
-        fs::write(machine.run_file("keepalived.conf"), configuration(settings))
-            .expect("a configuration");
+        let text = configuration(index, settings);
+        fs::write(machine.run_file("keepalived.conf"), text).expect("a configuration");
         let _ = fs::remove_file(machine.run_file(CHILD_PID));
         let words = [
             "keepalived",
@@ -146,17 +146,27 @@ impl<'a> Keepalived<'a> {
     }
 }
 
-fn configuration(settings: &Settings) -> String {
+fn configuration(index: usize, settings: &Settings) -> String {
     let Settings {
         version,
         priority,
         interval_ms,
         preempt,
         groups: _,
-        whole: _,
+        password,
+        unicast,
     } = settings;
     let interval = *interval_ms as f64 / 1000.0;
     let nopreempt = if *preempt { "" } else { "nopreempt" };
+    let authentication = password.map_or(String::new(), |password| {
+        format!("authentication {{\n auth_type PASS\n auth_pass {password}\n }}")
+    });
+    let peers = if *unicast {
+        let (own, other) = (address_of(index), peer_of(index));
+        format!("unicast_src_ip {own}\n unicast_peer {{\n {other}\n }}")
+    } else {
+        String::new()
+    };
     format!(
         "global_defs {{
   router_id witness
@@ -172,6 +182,8 @@ vrrp_instance witness {{
   advert_int {interval}
   accept
   {nopreempt}
+  {authentication}
+  {peers}
   virtual_ipaddress {{
     {VIRTUAL}/{PREFIX_LEN} dev {INTERFACE}
   }}

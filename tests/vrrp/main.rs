@@ -8,6 +8,7 @@
 
 mod alone;
 mod decode;
+mod hard;
 mod interop;
 mod keepalived;
 mod member;

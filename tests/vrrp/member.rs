@@ -1,35 +1,25 @@
-//! Our router as a process of its own.
+//! Our router: the whole program, as a process of its own.
 
 use std::fs;
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use lab::manifold::Manifold;
-use lab::namespace::Namespace;
-use lab::poll;
-use lab::process::{Finished, Process};
+use lab::process::Finished;
+use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 use serde_json::Value;
 
-use crate::network::{INTERFACE, Lan, PREFIX_LEN, Settings, VIRTUAL, VRID, address_of};
+use crate::network::{INTERFACE, Lan, PREFIX_LEN, Settings, VIRTUAL, VRID, address_of, peer_of};
 
 /// How long anything that is no timer of the protocol may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-const SHOW: &str = "vrrp.json";
-
 /// A running router.
 pub(crate) struct Member<'a> {
-    machine: &'a Namespace,
-    program: Program<'a>,
-}
-
-enum Program<'a> {
-    /// The example over a packet socket.
-    Example(Process),
-    /// The program.
-    Manifold(Manifold<'a>),
+    manifold: Manifold<'a>,
 }
 
 /// A line of its log that tells of a change of state.
@@ -53,42 +43,30 @@ impl<'a> Member<'a> {
         settings: &Settings,
         further: &str,
     ) -> Member<'a> {
-        let machine = lan.router(index);
         let text = configuration(index, settings, further);
-        if settings.whole {
-            let manifold = Path::new(env!("CARGO_BIN_EXE_manifold"));
-            let manifold = Manifold::spawn(machine, manifold, &text, &[]).expect("manifold");
-            let answered = poll::until("an answer", PATIENCE, || {
-                Ok(manifold.json("show vrrp").ok())
-            });
-            assert!(
-                answered.is_ok(),
-                "{answered:?}\n{}",
-                said(manifold.process())
-            );
-            let program = Program::Manifold(manifold);
-            return Member { machine, program };
-        }
-        fs::write(machine.run_file("router.toml"), text).expect("a configuration");
-        let program = example().display().to_string();
-        let show = format!("--show=/run/{SHOW}");
-        // In a session of its own, as a service is.
-        let words = ["setsid", &program, "--config=/run/router.toml", &show];
-        let mut process = machine.spawn(&words).expect("our router");
-        process.wait_for("started", PATIENCE).expect("a start");
-        let program = Program::Example(process);
-        Member { machine, program }
+        Member::run(lan, index, &text)
     }
 
-    fn process(&self) -> &Process {
-        match &self.program {
-            Program::Example(process) => process,
-            Program::Manifold(manifold) => manifold.process(),
+    /// Starts it with a configuration of the test's own.
+    pub(crate) fn run(lan: &'a Lan, index: usize, configuration: &str) -> Member<'a> {
+        let program = Path::new(env!("CARGO_BIN_EXE_manifold"));
+        let manifold = Manifold::start(lan.router(index), program, configuration, &[]);
+        Member {
+            manifold: manifold.expect("manifold"),
         }
+    }
+
+    /// Puts another configuration in force.
+    pub(crate) fn reload(&self, configuration: &str) {
+        self.manifold.configure(configuration).expect("a file");
+        self.manifold.ctl("reload").expect("a new configuration");
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        self.process().signal(signal).expect("a running router");
+        self.manifold
+            .process()
+            .signal(signal)
+            .expect("a running router");
     }
 
     /// Ends it as a crash would.
@@ -105,26 +83,17 @@ impl<'a> Member<'a> {
     }
 
     fn end(self) -> Finished {
-        match self.program {
-            Program::Example(process) => process.finish(PATIENCE),
-            Program::Manifold(manifold) => manifold.end(PATIENCE),
-        }
-        .expect("an end")
+        self.manifold.end(PATIENCE).expect("an end")
     }
 
-    /// What `show vrrp --json` shows.
+    /// The answer to a command, as data.
+    pub(crate) fn json(&self, command: &str) -> Value {
+        self.manifold.json(command).expect("an answer")
+    }
+
+    /// What `show vrrp` shows.
     pub(crate) fn show(&self) -> Value {
-        if let Program::Manifold(manifold) = &self.program {
-            return manifold.json("show vrrp").expect("an answer");
-        }
-        let file = self.machine.run_file(SHOW);
-        // What an earlier question was answered with.
-        let _ = fs::remove_file(&file);
-        self.signal(Signal::SIGUSR1);
-        let text = poll::until("what the router shows", PATIENCE, || {
-            Ok(fs::read_to_string(&file).ok())
-        });
-        serde_json::from_str(&text.expect("an answer")).expect("JSON")
+        self.json("show vrrp")
     }
 
     pub(crate) fn states(&self) -> Vec<String> {
@@ -185,7 +154,7 @@ impl<'a> Member<'a> {
     /// Seconds of CPU time that its control thread has used, which is the first of its threads.
     pub(crate) fn control_cpu_seconds(&self) -> f64 {
         const TICKS_PER_SECOND: f64 = 100.0;
-        let id = self.process().id();
+        let id = self.manifold.process().id();
         let stat = fs::read_to_string(format!("/proc/{id}/task/{id}/stat"));
         let stat = stat.expect("a running router");
         // Behind the name, which stands in parentheses, user and system time are the 12th and 13th field.
@@ -197,14 +166,41 @@ impl<'a> Member<'a> {
         ticks / TICKS_PER_SECOND
     }
 
+    /// Pins those of its threads that are meant, by their names, to a processor.
+    pub(crate) fn run_on(&self, cpu: usize, is_meant: impl Fn(&str) -> bool) {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.manifold.process().id()));
+        for thread in threads.expect("a running router").flatten() {
+            let name = fs::read_to_string(thread.path().join("comm")).unwrap_or_default();
+            let id = thread.file_name().to_string_lossy().parse();
+            if is_meant(name.trim()) {
+                let mut cpus = CpuSet::new();
+                cpus.set(cpu).expect("a processor");
+                sched_setaffinity(Pid::from_raw(id.expect("a number")), &cpus).expect("pinned");
+            }
+        }
+    }
+
     /// What it said, for a failing test.
     pub(crate) fn said(&self) -> String {
-        said(self.process())
+        let process = self.manifold.process();
+        process.stdout() + &process.stderr()
     }
 }
 
-fn said(process: &Process) -> String {
-    process.stdout() + &process.stderr()
+/// The port of a router.
+pub(crate) fn port(index: usize) -> String {
+    format!(
+        "[[port]]
+name = \"lan\"
+device = \"net_af_packet0,iface={INTERFACE}\"
+addresses = [\"{}/{PREFIX_LEN}\"]
+
+# The processors are not the router's alone.
+[workers]
+idle-sleep = \"50us\"
+",
+        address_of(index)
+    )
 }
 
 fn configuration(index: usize, settings: &Settings, further: &str) -> String {
@@ -214,25 +210,21 @@ fn configuration(index: usize, settings: &Settings, further: &str) -> String {
         interval_ms,
         preempt,
         groups,
-        whole,
+        password,
+        unicast,
     } = settings;
-    let mut text = format!(
-        "[[port]]
-name = \"lan\"
-device = \"net_af_packet0,iface={INTERFACE}\"
-addresses = [\"{}/{PREFIX_LEN}\"]
-",
-        address_of(index)
-    );
-    if *whole {
-        // The processors are not the router's alone.
-        text += "\n[workers]\nidle-sleep = \"50us\"\n";
-    }
+    let mut further = further.to_owned();
     // keepalived refuses what does not count the pseudo-header.
-    let checksum = match version {
-        2 => "",
-        _ => "checksum = \"with-pseudo-header\"",
-    };
+    if *version == 3 {
+        further = format!("checksum = \"with-pseudo-header\"\n{further}");
+    }
+    if let Some(password) = password {
+        further = format!("password = \"{password}\"\n{further}");
+    }
+    if *unicast {
+        further = format!("unicast-peers = [\"{}\"]\n{further}", peer_of(index));
+    }
+    let mut text = port(index);
     for group in 0..*groups {
         let vrid = if *groups > 1 { group + 1 } else { VRID };
         let address = Ipv4Addr::from_bits(VIRTUAL.to_bits() + u32::from(group));
@@ -246,7 +238,6 @@ virtual-addresses = [\"{address}\"]
 priority = {priority}
 advertisement-interval = \"{interval_ms}ms\"
 preempt = {preempt}
-{checksum}
 {further}
 "
         );
@@ -254,12 +245,10 @@ preempt = {preempt}
     text
 }
 
-/// Seconds since 1970, from such a number or from a time of today such as `2026-01-31T12:34:56.789012Z`.
+/// Seconds since 1970, from a time of today such as `2026-01-31T12:34:56.789012Z`.
 fn seconds(text: &str) -> Option<f64> {
     const DAY: f64 = 86_400.0;
-    let Some((_, time)) = text.split_once('T') else {
-        return text.parse().ok();
-    };
+    let (_, time) = text.split_once('T')?;
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let midnight = (since.ok()?.as_secs_f64() / DAY).floor() * DAY;
     let time = time.strip_suffix('Z')?.split(':');
@@ -283,17 +272,4 @@ fn change(line: &str) -> Option<Change> {
         vrid: field("vrid=")?.parse().ok()?,
         to: field("to=")?,
     })
-}
-
-/// The example beside this test's own program.
-fn example() -> PathBuf {
-    let own = std::env::current_exe().expect("this program's place");
-    let built = own.parent().and_then(Path::parent).expect("target/PROFILE");
-    let program = built.join("examples/vrrp_member");
-    assert!(
-        program.exists(),
-        "{} is not built: cargo build --example vrrp_member",
-        program.display()
-    );
-    program
 }

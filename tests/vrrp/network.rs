@@ -76,6 +76,11 @@ fn port(index: usize) -> String {
     format!("port{index}")
 }
 
+/// The unicast peer of one of the first two routers.
+pub(crate) fn peer_of(index: usize) -> Ipv4Addr {
+    address_of(1 - index)
+}
+
 /// A router's own address.
 pub(crate) fn address_of(index: usize) -> Ipv4Addr {
     Ipv4Addr::new(10, 73, 0, 1 + u8::try_from(index).expect("few routers"))
@@ -89,8 +94,10 @@ pub(crate) struct Settings {
     pub(crate) interval_ms: u64,
     pub(crate) preempt: bool,
     pub(crate) groups: u8,
-    /// Whether our router is the whole program, data plane and all, or the example over a packet socket.
-    pub(crate) whole: bool,
+    /// Version 2's authentication type 1.
+    pub(crate) password: Option<&'static str>,
+    /// The first two routers advertise to each other alone.
+    pub(crate) unicast: bool,
 }
 
 impl Settings {
@@ -102,12 +109,9 @@ impl Settings {
             interval_ms: if version == 2 { 1000 } else { 100 },
             preempt: true,
             groups: 1,
-            whole: false,
+            password: None,
+            unicast: false,
         }
-    }
-
-    pub(crate) fn of(self, whole: bool) -> Settings {
-        Settings { whole, ..self }
     }
 
     pub(crate) fn without_preemption(self) -> Settings {
