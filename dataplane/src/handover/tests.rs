@@ -274,6 +274,7 @@ fn one_more_recording_than_there_is_room_for_comes_back_at_once() {
 fn ring(sent: u64, idle: Option<bool>) -> impl Fn(usize) -> EgressState {
     move |_| EgressState {
         sent,
+        full_at: None,
         idle,
         descriptors: 8,
     }
@@ -315,18 +316,42 @@ fn a_ring_into_which_as_much_has_gone_as_it_holds_has_let_the_rest_out() {
 }
 
 #[test]
-fn a_ring_that_never_says_it_is_empty_is_not_waited_for_for_ever() {
-    let mut backlog = congested();
-    let mut draining = Draining::new(&[9], 1, 1000);
-    assert!(!draining.poll(&mut backlog, ring(20, None), 5));
-    assert!(!draining.poll(&mut backlog, ring(20, None), 1004));
-    assert!(draining.poll(&mut backlog, ring(20, None), 1005));
+fn a_ring_that_does_not_say_it_is_empty_is_given_up_when_it_must_be() {
+    // Congestion lasts until time 400, and 4 packets leave meanwhile.
+    let wait = |patience, idle| {
+        let mut backlog = congested();
+        let mut draining = Draining::new(&[9], 1, patience);
+        assert!(!draining.poll(&mut backlog, ring(20, idle), 0));
+        assert!(!draining.poll(&mut backlog, ring(20, idle), 399));
+        while backlog.dequeue(0).is_some() {}
+        (400..)
+            .find(|now| draining.poll(&mut backlog, ring(24, idle), *now))
+            .unwrap()
+            - 400
+    };
+    for idle in [Some(false), None] {
+        assert_eq!(wait(10, idle), 2 * 8 * 400 / 4, "at the pace of the ring");
+        assert_eq!(wait(5000, idle), 5000);
+    }
+    let mut draining = Draining::new(&[5], 1, 1000);
+    let mut backlog = Backlog::<Ip>::new(8, 1);
+    assert!(!draining.poll(&mut backlog, ring(20, Some(false)), 5));
+    assert!(!draining.poll(&mut backlog, ring(20, Some(false)), 1004));
+    assert!(draining.poll(&mut backlog, ring(20, Some(false)), 1005));
 }
 
 #[test]
-fn a_ring_of_a_driver_that_says_nothing_is_believed_if_it_was_not_congested() {
-    let mut draining = Draining::new(&[5], 1, 1000);
-    assert!(draining.poll(&mut Backlog::<Ip>::new(8, 1), ring(20, None), 1));
+fn a_ring_of_a_driver_that_says_nothing_is_believed_if_it_was_not_full_lately() {
+    for (full_at, is_believed) in [(None, true), (Some(12), true), (Some(13), false)] {
+        let state = EgressState {
+            full_at,
+            ..ring(20, None)(0)
+        };
+        let mut backlog = Backlog::<Ip>::new(8, 1);
+        let mut draining = Draining::new(&[5], 1, 1000);
+        assert_eq!(draining.poll(&mut backlog, |_| state, 1), is_believed);
+        assert!(draining.poll(&mut backlog, |_| state, 1001));
+    }
 }
 
 #[test]

@@ -14,8 +14,8 @@ use crate::shared::Command;
 use crate::sweep::Mark;
 use crate::tables::ForwardingMode;
 
-/// The part of a second to wait at most for transmit rings whose driver does not say that they are empty: the time that a
-/// ring of 1024 large frames takes at 1 Gbit/s, and some.
+/// The part of a second for which a transmit ring is waited for whose driver does not say that it is empty: the time that one
+/// of 1024 large frames takes at 1 Gbit/s, and some.
 const RING_PATIENCE_PER_SECOND: u64 = 50;
 
 /// How often the receive queues have to be found empty: once would do but for drivers that stop where their ring begins again.

@@ -14,6 +14,8 @@ pub(crate) struct Egress {
     staged: Burst,
     /// The conditions of the staged packets.
     conditions: [u32; BURST_MAX],
+    /// How many packets had gone into the queue when it last took less than it was given.
+    full_at: Option<u64>,
 }
 
 impl Egress {
@@ -23,6 +25,7 @@ impl Egress {
             queue,
             staged: Burst::new(),
             conditions: [NO_CONDITION; BURST_MAX],
+            full_at: None,
         }
     }
 
@@ -96,11 +99,13 @@ impl Egress {
         self.count_backlog(doors);
     }
 
-    fn count_backlog(&self, doors: &Doors) {
+    fn count_backlog(&mut self, doors: &Doors) {
         if let Some(counters) = doors.shared.counters.ports.get(self.port) {
-            counters
-                .backlog
-                .set(doors.backlog.waiting(self.port) as u64);
+            let waiting = doors.backlog.waiting(self.port);
+            counters.backlog.set(waiting as u64);
+            if waiting > 0 {
+                self.full_at = Some(counters.tx_packets.get());
+            }
         }
     }
 
@@ -109,6 +114,7 @@ impl Egress {
         let port = counters.ports.get(self.port);
         EgressState {
             sent: port.map_or(0, |port| port.tx_packets.get()),
+            full_at: self.full_at,
             idle: self.queue.is_idle(),
             descriptors: self.queue.descriptors(),
         }

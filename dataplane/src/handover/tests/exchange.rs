@@ -99,6 +99,7 @@ impl Worker {
     fn has_drained(&mut self) -> bool {
         let state = EgressState {
             sent: self.sent,
+            full_at: None,
             idle: Some(self.ring.is_empty()),
             descriptors: RING as u16,
         };
