@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use dataplane::dpdk::{Eal, EalError, Rss as DpdkRss};
+use dataplane::dpdk::{Eal, EalError, Rss as DpdkRss, schedule_realtime};
 use dataplane::{Dataplane, Pinning, PortConfig, StartError, WorkerConfig};
 use thiserror::Error;
 
@@ -79,6 +79,14 @@ pub fn run(file: &Path, interactive: bool, eal_extra: &[String]) -> Result<(), R
     for warning in report.warnings {
         tracing::warn!("{warning}");
     }
+    if let Some(priority) = config.control.realtime_priority
+        && let Err(error) = schedule_realtime(priority)
+    {
+        tracing::warn!(
+            "the system schedules this process like any other ({error}): let it have CAP_SYS_NICE, \
+             or remove `realtime-priority` of [control]"
+        );
+    }
     let answers = Answers::new(server.counters());
     let road = Road::new(dataplane, HookRunner::start(TIME_LIMIT)?);
     let outside = Outside {
@@ -125,6 +133,11 @@ fn workers(config: &Config) -> WorkerConfig {
             Pinning::Cpus(workers.cpus.iter().map(|cpu| cpu.value).collect())
         },
         idle_sleep: workers.idle_sleep,
+        // The control thread has a say even where a worker has no end of work.
+        realtime_priority: config
+            .control
+            .realtime_priority
+            .map(|priority| priority - 1),
         burst: usize::from(workers.burst_size),
         backlog: workers.backlog,
         mbufs: workers.mbufs,

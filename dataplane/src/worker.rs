@@ -9,7 +9,7 @@ use arc_swap::cache::Cache;
 use core_affinity::CoreId;
 
 use crate::counters::DiscardReason;
-use crate::dpdk::{Burst, RegisterError, Registration, tsc_cycles};
+use crate::dpdk::{Burst, RegisterError, Registration, schedule_realtime, tsc_cycles};
 use crate::handover::{EgressState, Order};
 use crate::road::{
     Doors, Egress, Ingress, NO_CONDITION, Packets, drain_backlog, neighbour, paired, parse,
@@ -36,6 +36,8 @@ pub(crate) struct Worker {
     pub(crate) burst: usize,
     /// How long to sleep after a round that found nothing to do; zero to poll without a pause.
     pub(crate) idle_sleep: Duration,
+    /// Runs before ordinary threads, by this priority.
+    pub(crate) realtime_priority: Option<u8>,
 }
 
 impl Worker {
@@ -48,6 +50,10 @@ impl Worker {
     ) -> Self {
         if let Some(cpu) = cpu {
             core_affinity::set_for_current(cpu);
+        }
+        if let Some(priority) = self.realtime_priority {
+            // What is not permitted here was not permitted to the control thread, which has said so.
+            let _ = schedule_realtime(priority);
         }
         let registration = Registration::new();
         started(registration.as_ref().map(|_| ()).map_err(|&error| error));

@@ -250,6 +250,9 @@ pub struct ControlConfig {
     /// The longest sleep between two rounds of the control loop.
     #[serde(serialize_with = "value::serialize_duration")]
     pub tick: Duration,
+    /// The priority by which the control thread, and workers that sleep when idle, run before ordinary programs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub realtime_priority: Option<u8>,
 }
 
 /// The longest path that a Unix socket can have.
@@ -271,6 +274,9 @@ impl ControlConfig {
                     value::duration(Duration::from_micros(50)..=Duration::from_millis(10)),
                 )
                 .value,
+            realtime_priority: table
+                .optional(mistakes, "realtime-priority", value::integer(2..=99, ""))
+                .map(|priority| priority.value),
         };
         table.close(mistakes);
         read

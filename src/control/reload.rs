@@ -80,7 +80,14 @@ pub fn merge(present: &Config, new: Config) -> Result<Reload, ReloadError> {
         mbufs,
         backlog
     );
-    keep!("[control]", config.control, present.control, socket, tick);
+    keep!(
+        "[control]",
+        config.control,
+        present.control,
+        socket,
+        tick,
+        realtime_priority
+    );
     keep!("[log]", config.log, present.log, format);
     for (mine, theirs) in config.ports.iter_mut().zip(&present.ports) {
         let place = format!("port \"{}\"", theirs.name.value);

@@ -7,7 +7,7 @@ use lab::poll;
 use lab::process::{Process, command};
 use serde_json::Value;
 
-use crate::member::{Member, PATIENCE, port};
+use crate::member::{Member, PATIENCE, configuration, port};
 use crate::network::{Lan, Settings, address_of};
 use crate::watch::{Watch, longest_dispute};
 
@@ -25,10 +25,18 @@ fn fast(priority: u8) -> Settings {
     }
 }
 
+/// As an operator runs it who wants such intervals beside other programs.
+fn start_fast(lan: &Lan, index: usize) -> Member<'_> {
+    let text = configuration(index, &fast(PRIORITIES[index]), "");
+    Member::run(
+        lan,
+        index,
+        &format!("{text}\n[control]\nrealtime-priority = 10\n"),
+    )
+}
+
 fn three(lan: &Lan) -> Vec<Member<'_>> {
-    (0..3)
-        .map(|index| Member::start(lan, index, &fast(PRIORITIES[index])))
-        .collect()
+    (0..3).map(|index| start_fast(lan, index)).collect()
 }
 
 /// Waits until the first is master and the others are not.
@@ -79,7 +87,7 @@ fn series(lan: &Lan, kills: usize) -> Series {
             Ok(masters.nth(seen).map(|change| change.at))
         });
         take_overs_ms.push((took_over.expect("a new master") - at) * 1000.0);
-        members.insert(0, Member::start(lan, 0, &fast(PRIORITIES[0])));
+        members.insert(0, start_fast(lan, 0));
         await_first(&members);
     }
     let of_first = of_first + times_master(&members[0]);

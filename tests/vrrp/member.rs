@@ -203,7 +203,8 @@ idle-sleep = \"50us\"
     )
 }
 
-fn configuration(index: usize, settings: &Settings, further: &str) -> String {
+/// The configuration of a router, with further lines for its virtual routers.
+pub(crate) fn configuration(index: usize, settings: &Settings, further: &str) -> String {
     let Settings {
         version,
         priority,

@@ -23,7 +23,7 @@ pub use port::{
 };
 pub use prefetch::prefetch;
 pub use table::Table;
-pub use thread::{RegisterError, Registration, tsc_cycles, tsc_hz};
+pub use thread::{RegisterError, Registration, schedule_realtime, tsc_cycles, tsc_hz};
 
 use std::ffi::{CStr, CString, c_char, c_int};
 

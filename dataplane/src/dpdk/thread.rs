@@ -1,7 +1,9 @@
-//! Threads that DPDK knows, and its clock.
+//! Threads that DPDK knows, how threads are scheduled, and the processor's clock.
 
 use std::marker::PhantomData;
 
+use nix::errno::Errno as SystemErrno;
+use nix::libc::{SCHED_RESET_ON_FORK, SCHED_RR, sched_param, sched_setscheduler};
 use thiserror::Error;
 
 use super::Errno;
@@ -38,6 +40,21 @@ impl Drop for Registration {
         // SAFETY: the calling thread was registered by `new`, as this value cannot leave it.
         unsafe { dpdk_sys::rte_thread_unregister() };
     }
+}
+
+/// Has the calling thread run before all ordinary ones, in turn with others of its priority, 1 to 99 (sched(7), `SCHED_RR`).
+/// What it starts is scheduled as usual.
+///
+/// # Errors
+/// This process may not (it lacks `CAP_SYS_NICE`), or the priority is none.
+pub fn schedule_realtime(priority: u8) -> nix::Result<()> {
+    let parameter = sched_param {
+        sched_priority: priority.into(),
+    };
+    // SAFETY: the parameter is read during the call, and 0 is the calling thread.
+    let result =
+        unsafe { sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &raw const parameter) };
+    SystemErrno::result(result).map(drop)
 }
 
 /// The processor's time stamp counter.

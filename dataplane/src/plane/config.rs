@@ -77,6 +77,9 @@ pub struct WorkerConfig {
     pub pinning: Pinning,
     /// How long a worker sleeps after a round that found nothing to do; zero to poll without a pause.
     pub idle_sleep: Duration,
+    /// The priority by which a worker that sleeps when idle runs before ordinary threads, 1 to 99; one that polls without
+    /// a pause would leave them nothing of its processor.
+    pub realtime_priority: Option<u8>,
     /// The most frames to a burst, 1 to 64.
     pub burst: usize,
     /// The most packets in each worker's backlog.
@@ -93,6 +96,7 @@ impl Default for WorkerConfig {
             count: 1,
             pinning: Pinning::None,
             idle_sleep: Duration::ZERO,
+            realtime_priority: None,
             burst: 64,
             backlog: 4096,
             conditions: 1 << 17,

@@ -335,6 +335,9 @@ fn launch(
             sweeper: Sweeper::new(longest_queue, burst),
             burst,
             idle_sleep: config.idle_sleep,
+            realtime_priority: config
+                .realtime_priority
+                .filter(|_| !config.idle_sleep.is_zero()),
         };
         let (started, cpu) = (started.clone(), config.pinning.cpu(index));
         let tell = move |result: Result<(), RegisterError>| {
