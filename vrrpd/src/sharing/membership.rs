@@ -2,6 +2,7 @@
 //! [`super::trust`]; who gets what, in [`super::allocation`].
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use super::names::{MemberState, RouterId, Version};
@@ -48,6 +49,8 @@ pub struct Member {
     pub digest: u64,
     /// When it was heard last.
     pub heard_at: Time,
+    /// The number of its latest answer, so that an older one that comes late is not taken for a newer.
+    number: u64,
 }
 
 /// What has become of a router.
@@ -65,6 +68,23 @@ pub enum Event {
     ServerAnswers(RouterId),
     /// It cannot any more.
     ServerFaulty(RouterId),
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Event::Suspended(router) => write!(f, "router {router} answers"),
+            Event::Faulty(router) => write!(f, "router {router} does not answer, or has restarted"),
+            Event::Draining(router) => write!(f, "router {router} gives its conditions away"),
+            Event::DrainingEnded(router) => {
+                write!(f, "router {router} keeps its conditions after all")
+            }
+            Event::ServerAnswers(router) => write!(f, "substitution server {router} answers"),
+            Event::ServerFaulty(router) => {
+                write!(f, "substitution server {router} does not answer")
+            }
+        }
+    }
 }
 
 impl Membership {
@@ -134,6 +154,15 @@ impl Membership {
         if admission == Some(Admission::Restarted) {
             events.extend(self.lost(router));
         }
+        if admission.is_none()
+            && let Some(member) = self.members.get_mut(&router)
+            && member.number > head.number
+        {
+            member.heard_at = now;
+            if member.is_alive() {
+                return events;
+            }
+        }
         let before = self.members.get(&router).map(|member| member.state);
         let state = match (before, response.state) {
             (_, MemberState::SubstitutionServer | MemberState::SubstitutionServerFaulty) => {
@@ -155,6 +184,7 @@ impl Membership {
                 installed: head.version,
                 digest: response.digest,
                 heard_at: now,
+                number: head.number,
             },
         );
         if before != Some(state) {
@@ -230,6 +260,24 @@ impl Membership {
 }
 
 impl Member {
+    /// Whether it answers.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        !matches!(
+            self.state,
+            MemberState::Faulty | MemberState::SubstitutionServerFaulty
+        )
+    }
+
+    /// Whether it may be in charge of anything.
+    #[must_use]
+    pub fn routes(&self) -> bool {
+        matches!(
+            self.state,
+            MemberState::Working | MemberState::Suspended | MemberState::Draining
+        )
+    }
+
     /// What it becomes when it is lost; nothing if it is.
     fn lost(&self, router: RouterId) -> Option<(MemberState, Event)> {
         match self.state {

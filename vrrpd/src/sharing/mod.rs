@@ -10,9 +10,11 @@
 //! | [`membership`] | which routers answer |
 //! | [`allocation`] | who shall be in charge of what |
 //! | [`table`] | who is, as far as this router knows |
+//! | [`load_sharing`] | [`LoadSharing`]: one router's part in one group, which puts all of this together, and allocates as the authority |
 //! | [`moves`] | how conditions change hands, from P to N |
 
 pub mod allocation;
+pub mod load_sharing;
 pub mod membership;
 pub mod moves;
 pub mod names;
@@ -21,3 +23,5 @@ pub mod table;
 pub mod trust;
 pub mod window;
 pub mod wire;
+
+pub use load_sharing::LoadSharing;

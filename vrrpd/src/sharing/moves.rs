@@ -428,6 +428,47 @@ impl Moves {
         self.admit(now);
     }
 
+    /// Gives up every move, and lets go of what is held: another router than any of these routes everything, or this router has
+    /// been away for so long that others do.
+    pub fn abandon(&mut self, now: Time) {
+        let leaving = std::mem::take(&mut self.leaving);
+        let arriving = std::mem::take(&mut self.arriving);
+        self.over.clear();
+        let (_, mut context) = self.leaving(now);
+        for move_away in leaving.into_values() {
+            move_away.cancelled(false, &mut context);
+        }
+        for (name, arriving) in arriving {
+            let conditions = arriving.conditions();
+            context.command(name, conditions, Command::SetVerdict(Verdict::Discard));
+            context.command(name, conditions, Command::DropBacklog);
+        }
+    }
+
+    /// Takes other patience and limits, for what begins from now on.
+    pub fn set_config(&mut self, config: Config) {
+        self.config = config;
+    }
+
+    /// Whether `name` is a move to this router that is not over.
+    #[must_use]
+    pub fn is_arriving(&self, name: &MoveName) -> bool {
+        self.arriving.contains_key(name)
+    }
+
+    /// Whether `name` is a move away from this router that is not over.
+    #[must_use]
+    pub fn is_leaving(&self, name: &MoveName) -> bool {
+        self.leaving.contains_key(name)
+    }
+
+    /// How far the move `name` is here, unless it is over or unknown.
+    #[must_use]
+    pub fn status(&self, name: &MoveName) -> Option<MoveStatus> {
+        let leaving = self.leaving.get(name).map(Leaving::status);
+        leaving.or_else(|| self.arriving.get(name).map(Arriving::status))
+    }
+
     /// Lets due timers act.
     pub fn tick(&mut self, now: Time) {
         let (moves, mut context) = self.leaving(now);

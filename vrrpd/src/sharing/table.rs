@@ -129,12 +129,35 @@ impl Table {
         self.heard
     }
 
+    /// Whether an allocation is here as a whole, and nothing newer in part.
+    #[must_use]
+    pub const fn is_whole(&self) -> bool {
+        !self.wants_table && self.assembly.is_none()
+    }
+
     /// The epoch that `router` begins as authority, above all heard.
     #[must_use]
     pub fn next_epoch(&self, router: RouterId) -> Epoch {
         Epoch {
             counter: self.heard.epoch.counter.saturating_add(1),
             issuer: Some(router),
+        }
+    }
+
+    /// As an authority that begins: takes `version`, which another router says it has installed, from whoever sends it.
+    pub fn recover(&mut self, version: Version) {
+        if self.heard != version || self.is_whole() {
+            self.heard = version;
+            self.assembly = None;
+            self.wants_table = true;
+        }
+    }
+
+    /// An end system was noticed.
+    pub fn seen(&mut self, now: Time, condition: Condition, seen: Seen) {
+        if let Some(row) = self.rows.get_mut(&condition) {
+            row.seen = seen;
+            row.seen_at = now;
         }
     }
 
@@ -186,10 +209,38 @@ impl Table {
         head: &Head,
         allocation: &Allocation,
     ) -> Result<Vec<Change>, Refusal> {
-        let version = head.version;
-        if version.epoch.issuer != Some(head.router) {
+        if head.version.epoch.issuer != Some(head.router) {
             return Err(Refusal::Issuer);
         }
+        self.take(now, head, allocation)
+    }
+
+    /// Takes a fragment of the full table that is to be [recovered](Self::recover) from a believed router, whoever issued it.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Issuer`] if that is not what is wanted, [`Refusal::Fragment`] if it does not belong with the fragments before. Nothing
+    /// has changed then.
+    pub fn receive_relayed(
+        &mut self,
+        now: Time,
+        head: &Head,
+        allocation: &Allocation,
+    ) -> Result<Vec<Change>, Refusal> {
+        let is_full = matches!(allocation.kind, Kind::Full { .. });
+        if head.version != self.heard || !self.wants_full() || !is_full {
+            return Err(Refusal::Issuer);
+        }
+        self.take(now, head, allocation)
+    }
+
+    fn take(
+        &mut self,
+        now: Time,
+        head: &Head,
+        allocation: &Allocation,
+    ) -> Result<Vec<Change>, Refusal> {
+        let version = head.version;
         if version.epoch < self.heard.epoch {
             return Err(Refusal::Epoch);
         }
@@ -472,6 +523,17 @@ impl Issued {
             base,
             difference,
             full: None,
+        }
+    }
+
+    /// The whole difference, for everyone.
+    #[must_use]
+    pub fn whole_difference(&self) -> Repetition {
+        Repetition {
+            fragments: u16::try_from(self.difference.len()).unwrap_or(u16::MAX),
+            bodies: (0..=u16::MAX)
+                .zip(self.difference.iter().cloned())
+                .collect(),
         }
     }
 

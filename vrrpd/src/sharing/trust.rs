@@ -129,6 +129,19 @@ impl Trust {
         &self.identity
     }
 
+    /// Begins another life, as after a restart, under `boot`: nobody is believed, and nobody believes. What was counted stays.
+    pub fn restart(&mut self, boot: BootId) {
+        self.identity.boot = boot;
+        self.number = 0;
+        self.challenge = 0;
+        self.routers.clear();
+    }
+
+    /// Takes other addresses of members that know VRRP alone.
+    pub fn set_plain_members(&mut self, addresses: Vec<IpAddr>) {
+        self.identity.plain_members = addresses;
+    }
+
     /// Takes other keys, oldest first.
     pub fn set_keys(&mut self, keys: Vec<Key>) {
         self.identity.keys = keys;
@@ -188,7 +201,7 @@ impl Trust {
         if candidate.is_some_and(|candidate| candidate.number >= head.number) {
             return Err(Refusal::Number);
         }
-        if known.is_none() && self.routers.len() >= ROUTERS_MAX {
+        if known.is_none() && self.routers.len() + 1 >= ROUTERS_MAX {
             return Err(Refusal::TooManyRouters);
         }
 

@@ -1,0 +1,137 @@
+//! End systems that were noticed: those that are in no table yet, and those of which nothing was seen for too long.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use super::LoadSharing;
+use super::issue::Draft;
+use crate::sharing::names::{Condition, Seen};
+use crate::sharing::table::Row;
+use crate::{Family, Time};
+
+/// How many are taken up, or given up, in one allocation.
+const CHANGED_MAX: usize = 4096;
+
+/// What is known of end systems besides the table.
+#[derive(Debug, Default)]
+pub(super) struct EndSystems {
+    waiting: BTreeMap<IpAddr, Sighting>,
+    /// When the table was last searched for those that have aged.
+    aged_at: Option<Time>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Sighting {
+    seen: Seen,
+    at: Time,
+    node: Option<IpAddr>,
+}
+
+impl LoadSharing {
+    pub(super) fn note_end_system(&mut self, address: IpAddr, seen: Seen, node: Option<IpAddr>) {
+        let is_router = address == self.config.local
+            || address == self.config.group.destination
+            || self.trust.router_at(address).is_some();
+        let unusual = address.is_unspecified() || address.is_multicast();
+        if Family::of(address) != self.config.group.family() || is_router || unusual {
+            return;
+        }
+        let condition = Condition::Address(address);
+        if self.table.row(condition).is_some() {
+            self.table.seen(self.now, condition, seen);
+            self.end_systems.waiting.remove(&address);
+            return;
+        }
+        let age_max = self.config.end_system_age;
+        let now = self.now;
+        let waiting = &mut self.end_systems.waiting;
+        let known = self.table.rows().len() + waiting.len();
+        if known >= self.config.end_systems_max && !waiting.contains_key(&address) {
+            waiting.retain(|_, sighting| now.since(sighting.at) <= age_max);
+            if self.table.rows().len() + waiting.len() >= self.config.end_systems_max {
+                self.counters.end_systems_refused += 1;
+                return;
+            }
+        }
+        waiting.insert(
+            address,
+            Sighting {
+                seen,
+                at: now,
+                node,
+            },
+        );
+        self.review_soon();
+    }
+
+    /// Those that are in no table. They are still routed as part of the rest, so whoever has that has them at first.
+    pub(super) fn take_up_end_systems(&mut self, draft: &mut Draft) -> bool {
+        let rest = draft.row(&self.table, Condition::Rest);
+        let Some(rest) = rest.filter(|rest| rest.unfinished.is_none()) else {
+            return false;
+        };
+        let configured = self.config.end_systems.iter().map(|(address, node)| {
+            let sighting = Sighting {
+                seen: Seen::Configured,
+                at: self.now,
+                node: *node,
+            };
+            (*address, sighting)
+        });
+        let waiting = self.end_systems.waiting.iter();
+        let new: Vec<(IpAddr, Sighting)> = configured
+            .chain(waiting.map(|(address, sighting)| (*address, *sighting)))
+            .filter(|(address, _)| self.table.row((*address).into()).is_none())
+            .take(CHANGED_MAX)
+            .collect();
+        for (address, sighting) in &new {
+            self.end_systems.waiting.remove(address);
+            let row = Row {
+                router: rest.router,
+                unfinished: None,
+                node: sighting.node,
+                seen: sighting.seen,
+                seen_at: sighting.at,
+                rate_kbit_per_s: 0,
+            };
+            draft.changes.insert((*address).into(), Some(row));
+        }
+        !new.is_empty()
+    }
+
+    /// Those of which nothing was seen for too long fall back to the rest: they go where that is routed, and then out of the table. Returns those
+    /// that are still to go there.
+    pub(super) fn give_up_end_systems(&mut self, draft: &mut Draft) -> Vec<Condition> {
+        let age_max = self.config.end_system_age;
+        let due = |at: Time| self.now.since(at) >= age_max / 16;
+        if self.end_systems.aged_at.is_some_and(|at| !due(at)) {
+            return Vec::new();
+        }
+        self.end_systems.aged_at = Some(self.now);
+        let rest = draft.row(&self.table, Condition::Rest);
+        let Some(rest) = rest.filter(|rest| rest.unfinished.is_none()) else {
+            return Vec::new();
+        };
+        let configured = |condition: &Condition| {
+            let mut systems = self.config.end_systems.iter();
+            systems.any(|(address, _)| Condition::Address(*address) == *condition)
+        };
+        let aged: Vec<(Condition, bool)> = self
+            .table
+            .rows()
+            .filter(|(condition, row)| {
+                *condition != Condition::Rest
+                    && row.unfinished.is_none()
+                    && self.now.since(row.seen_at) > age_max
+                    && !configured(condition)
+            })
+            .map(|(condition, row)| (condition, row.router == rest.router))
+            .take(CHANGED_MAX)
+            .collect();
+        let (home, away): (Vec<_>, Vec<_>) = aged.into_iter().partition(|(_, home)| *home);
+        for (condition, _) in home {
+            draft.changes.entry(condition).or_insert(None);
+        }
+        away.into_iter().map(|(condition, _)| condition).collect()
+    }
+}

@@ -1,0 +1,151 @@
+//! Who shall have what: the allocation by count (A19) applied to a group, with what the operator wants, and what cannot move yet. When
+//! it becomes true is decided in `issue`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::authority::Ruling;
+use super::issue::Draft;
+use super::{Drain, LoadSharing};
+use crate::sharing::allocation::{Load, Measure, Share, allocate};
+use crate::sharing::names::{Condition, MemberState, RouterId};
+use crate::sharing::table::Row;
+
+/// What is to be moved from whom to whom.
+pub(super) type Plan = BTreeMap<(RouterId, RouterId), BTreeSet<Condition>>;
+
+impl LoadSharing {
+    /// The routers that take a share.
+    pub(super) fn takers(&self) -> impl Iterator<Item = Share> + '_ {
+        let own = Share {
+            router: self.config.router,
+            weight: self.config.weight,
+        };
+        let own = (self.drain == Drain::No).then_some(own);
+        let others = self
+            .membership
+            .iter()
+            .filter(|(_, member)| member.state == MemberState::Working)
+            .filter(|(router, _)| !self.lost.contains(router))
+            .map(|(router, member)| Share {
+                router,
+                weight: member.weight,
+            });
+        own.into_iter()
+            .chain(others)
+            .filter(|share| share.weight > 0)
+    }
+
+    /// Gives a router to each condition that nobody is in charge of any more, or yet. The others stay where they are.
+    pub(super) fn assign(&self, draft: &mut Draft) {
+        let unowned = std::mem::take(&mut draft.unowned);
+        if unowned.is_empty() {
+            return;
+        }
+        let mut shares: Vec<Share> = self.takers().collect();
+        if shares.is_empty() {
+            // Better than nobody.
+            shares.push(Share {
+                router: self.config.router,
+                weight: 1,
+            });
+        }
+        let rows: Vec<(Condition, Row)> = draft
+            .rows(&self.table)
+            .filter(|(condition, _)| *condition != Condition::Rest)
+            .collect();
+        let loads: Vec<Load> = rows
+            .iter()
+            .map(|(condition, row)| {
+                let owned = !unowned.contains(condition);
+                Load {
+                    bit_per_s: 0,
+                    router: owned.then_some(row.router),
+                    pinned: owned,
+                }
+            })
+            .collect();
+        let heirs = allocate(Measure::Count, &shares, &loads);
+        for ((condition, row), heir) in rows.into_iter().zip(heirs) {
+            if let Some(router) = heir.filter(|_| unowned.contains(&condition)) {
+                draft.changes.insert(
+                    condition,
+                    Some(Row {
+                        router,
+                        unfinished: None,
+                        ..row
+                    }),
+                );
+            }
+        }
+        if unowned.contains(&Condition::Rest)
+            && let Some(row) = draft.row(&self.table, Condition::Rest)
+        {
+            let router = self.home_of_rest(&shares).unwrap_or(self.config.router);
+            let row = Row {
+                router,
+                unfinished: None,
+                ..row
+            };
+            draft.changes.insert(Condition::Rest, Some(row));
+        }
+    }
+
+    /// Whose the rest should be: the authority's, which learns from it, if that takes a share.
+    fn home_of_rest(&self, shares: &[Share]) -> Option<RouterId> {
+        let me = self.config.router;
+        let own = shares.iter().find(|share| share.router == me);
+        own.or_else(|| shares.iter().max_by_key(|share| share.weight))
+            .map(|share| share.router)
+    }
+
+    /// What has to move where, as things are; `retired` are conditions that go to where the rest is.
+    pub(super) fn plan(&self, ruling: &mut Ruling, draft: &Draft, retired: &[Condition]) -> Plan {
+        let shares: Vec<Share> = self.takers().collect();
+        let takes = |router: RouterId| shares.iter().any(|share| share.router == router);
+        ruling.pins.retain(|_, router| takes(*router));
+        let mut plan = Plan::new();
+        let mut move_to = |condition: Condition, row: &Row, to: RouterId| {
+            if row.router != to && row.unfinished.is_none() {
+                plan.entry((row.router, to)).or_default().insert(condition);
+            }
+        };
+
+        let rest = draft.row(&self.table, Condition::Rest);
+        let home = match rest {
+            _ if ruling.pins.contains_key(&Condition::Rest) => {
+                ruling.pins.get(&Condition::Rest).copied()
+            }
+            Some(row) if takes(row.router) && !ruling.wants_rest => Some(row.router),
+            _ => self.home_of_rest(&shares),
+        };
+        if let (Some(row), Some(home)) = (rest, home) {
+            move_to(Condition::Rest, &row, home);
+        }
+
+        let rows: Vec<(Condition, Row)> = draft
+            .rows(&self.table)
+            .filter(|(condition, _)| *condition != Condition::Rest)
+            .collect();
+        let retired: BTreeSet<Condition> = retired.iter().copied().collect();
+        let loads: Vec<Load> = rows
+            .iter()
+            .map(|(condition, row)| {
+                let wanted = match retired.contains(condition) {
+                    true => rest.map(|rest| rest.router),
+                    false => ruling.pins.get(condition).copied(),
+                };
+                Load {
+                    bit_per_s: 0,
+                    router: Some(wanted.unwrap_or(row.router)),
+                    pinned: wanted.is_some() || row.unfinished.is_some(),
+                }
+            })
+            .collect();
+        for ((condition, row), to) in rows.iter().zip(allocate(Measure::Count, &shares, &loads)) {
+            if let Some(to) = to {
+                move_to(*condition, row, to);
+            }
+        }
+        plan
+    }
+}

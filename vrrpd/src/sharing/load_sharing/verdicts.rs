@@ -1,0 +1,233 @@
+//! What a change of the table means for packets: verdicts, where nobody hands over, and moves, where somebody does. Who
+//! is in charge was decided elsewhere.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Drain, LoadSharing, Output};
+use crate::sharing::moves::{self, Verdict};
+use crate::sharing::names::{Condition, MemberState, MoveName, RouterId};
+use crate::sharing::table::Change;
+
+/// What changes lead to, collected so that every move is told once.
+#[derive(Default)]
+struct Consequences {
+    verdicts: Vec<(Condition, Option<Verdict>)>,
+    /// Moves that ended otherwise than by their success; whether this router is in charge now.
+    cancelled: BTreeMap<(MoveName, bool), Vec<Condition>>,
+    /// Moves that are finished.
+    concluded: BTreeMap<MoveName, Vec<Condition>>,
+    ordered: BTreeMap<MoveName, Vec<Condition>>,
+}
+
+impl Consequences {
+    fn of(changes: &[Change], me: RouterId) -> Consequences {
+        let mut consequences = Consequences::default();
+        for change in changes {
+            consequences.add(change, me);
+        }
+        consequences
+    }
+
+    fn add(&mut self, change: &Change, me: RouterId) {
+        let condition = change.condition;
+        let was_in_charge = change.before.is_some_and(|(router, _)| router == me);
+        let was = change.before.and_then(|(_, unfinished)| unfinished);
+        let is = change.after.and_then(|(_, unfinished)| unfinished);
+        let outright = match change.after {
+            None => None,
+            Some((router, None)) if router == me => Some(Verdict::Route),
+            Some(_) => Some(Verdict::Discard),
+        };
+        match was {
+            Some(name) if is != was => {
+                let given_by =
+                    is.map_or(change.after.map(|(router, _)| router), |is| Some(is.from));
+                let is_party = name.from == me || name.to == me;
+                if !is_party {
+                    if is.is_none() {
+                        self.verdicts.push((condition, outright));
+                    }
+                } else if given_by == Some(name.to) {
+                    self.concluded.entry(name).or_default().push(condition);
+                } else {
+                    let key = (name, given_by == Some(me));
+                    self.cancelled.entry(key).or_default().push(condition);
+                }
+            }
+            None if is.is_none() => self.verdicts.push((condition, outright)),
+            _ => {}
+        }
+        if let Some(name) = is.filter(|_| is != was) {
+            let gives = name.from == me && was_in_charge;
+            let takes = name.to == me;
+            if gives || takes {
+                self.ordered.entry(name).or_default().push(condition);
+            }
+            // A party to another move before has its verdict from that.
+            let continues = was.is_some_and(|was| was.from == me || was.to == me);
+            if !gives && !continues {
+                self.verdicts.push((condition, Some(Verdict::Discard)));
+            }
+        }
+    }
+}
+
+impl LoadSharing {
+    /// Does what changes of the table ask for.
+    pub(super) fn follow(&mut self, changes: &[Change]) {
+        for change in changes {
+            let is = change.after.and_then(|(_, unfinished)| unfinished);
+            // An order of which not everything was here may be over already.
+            if let Some(was) = change.before.and_then(|(_, unfinished)| unfinished)
+                && is != Some(was)
+            {
+                self.ordered.remove(&was);
+            }
+        }
+        if self.quiet || changes.is_empty() {
+            return;
+        }
+        let me = self.config.router;
+        let consequences = Consequences::of(changes, me);
+        self.publish(consequences.verdicts);
+        for ((name, in_charge), conditions) in consequences.cancelled {
+            self.moves.cancel(self.now, name, conditions, in_charge);
+            self.pass_on_moves();
+        }
+        for (name, conditions) in consequences.concluded {
+            // A party that never took part, or has forgotten, has no verdict from the move.
+            let takes_part = self.moves.is_arriving(&name) || self.moves.is_leaving(&name);
+            self.moves.conclude(self.now, name);
+            self.pass_on_moves();
+            if !takes_part {
+                let verdict = match name.to == me {
+                    true => Verdict::Route,
+                    false => Verdict::Discard,
+                };
+                let verdicts = conditions
+                    .into_iter()
+                    .map(|condition| (condition, Some(verdict)));
+                self.publish(verdicts.collect());
+            }
+        }
+        for (name, conditions) in consequences.ordered {
+            self.ordered.entry(name).or_default().extend(conditions);
+        }
+    }
+
+    /// With an allocation here as a whole: takes up the moves it orders, and the rest.
+    pub(super) fn take_up(&mut self) {
+        if !self.table.is_whole() || self.quiet {
+            return;
+        }
+        if std::mem::take(&mut self.rest_due) {
+            let in_charge = self
+                .table
+                .row(Condition::Rest)
+                .is_some_and(|row| row.router == self.config.router && row.unfinished.is_none());
+            if in_charge {
+                self.publish(vec![(Condition::Rest, Some(Verdict::Route))]);
+            }
+        }
+        let mode = self.table.mode();
+        for (name, mut conditions) in std::mem::take(&mut self.ordered) {
+            conditions.retain(|condition| {
+                let row = self.table.row(*condition);
+                row.is_some_and(|row| row.unfinished == Some(name))
+            });
+            conditions.sort_unstable();
+            conditions.dedup();
+            if conditions.is_empty() {
+                continue;
+            }
+            // One too many is counted there; the authority sees that nothing comes of it.
+            let _ = self.moves.order(self.now, name, mode, conditions);
+            let gives = self.table.state_of(name.from);
+            if !matches!(gives, Some(MemberState::Working | MemberState::Draining)) {
+                self.moves.lost(self.now, name.from);
+            }
+            self.pass_on_moves();
+        }
+    }
+
+    /// Publishes verdicts outright. Routing the rest waits until every condition is known that the rest is not.
+    fn publish(&mut self, mut verdicts: Vec<(Condition, Option<Verdict>)>) {
+        let whole = self.table.is_whole();
+        verdicts.retain(|(condition, verdict)| {
+            let early = *condition == Condition::Rest && *verdict == Some(Verdict::Route) && !whole;
+            if *condition == Condition::Rest {
+                self.rest_due = early;
+            }
+            !early
+        });
+        if !verdicts.is_empty() {
+            self.outputs.push_back(Output::Verdicts(verdicts));
+        }
+    }
+
+    /// Gives up all moves, and routes nothing.
+    pub(super) fn discard_everything(&mut self) {
+        self.ordered.clear();
+        self.rest_due = false;
+        self.moves.abandon(self.now);
+        self.pass_on_moves();
+        let conditions = self.table.rows().map(|(condition, _)| condition);
+        let verdicts: Vec<_> = conditions
+            .filter(|condition| *condition != Condition::Rest)
+            .map(|condition| (condition, None))
+            .chain([(Condition::Rest, Some(Verdict::Discard))])
+            .collect();
+        self.outputs.push_back(Output::Verdicts(verdicts));
+    }
+
+    /// Routes what the table says, after a time in which everything was discarded. Moves that were under way then have ended here.
+    pub(super) fn publish_everything(&mut self) {
+        let me = self.config.router;
+        let verdicts = self.table.rows().map(|(condition, row)| {
+            let routes = row.router == me && row.unfinished.is_none();
+            let verdict = if routes {
+                Verdict::Route
+            } else {
+                Verdict::Discard
+            };
+            (condition, Some(verdict))
+        });
+        let verdicts = verdicts.collect();
+        self.publish(verdicts);
+    }
+
+    /// Passes on what the moves ask for.
+    pub(super) fn pass_on_moves(&mut self) {
+        while let Some(output) = self.moves.poll_output() {
+            match output {
+                moves::Output::Command {
+                    name,
+                    conditions,
+                    command,
+                } => self.outputs.push_back(Output::Command {
+                    name,
+                    conditions,
+                    command,
+                }),
+                moves::Output::Confirm(confirmation) => self.send_confirmation(confirmation),
+                moves::Output::Answer { fragments, parts } => self.send_answer(fragments, parts),
+                moves::Output::Status(..) => {
+                    self.voice.respond_soon(self.now);
+                    self.review_soon();
+                }
+            }
+        }
+    }
+
+    /// Whether this router, which is to be drained, is in charge of nothing more, or nobody could take it.
+    pub(super) fn is_everything_given_away(&self) -> bool {
+        debug_assert_ne!(self.drain, Drain::No);
+        let me = self.config.router;
+        let is_party = |name: MoveName| name.from == me || name.to == me;
+        let mut rows = self.table.rows();
+        let free = !rows.any(|(_, row)| row.router == me || row.unfinished.is_some_and(is_party));
+        let takers: BTreeSet<RouterId> = self.takers().map(|share| share.router).collect();
+        (free && self.table.is_whole() && self.moves.reports().is_empty())
+            || (self.is_authority() && takers.is_empty())
+    }
+}

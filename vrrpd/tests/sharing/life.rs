@@ -1,0 +1,72 @@
+//! The life of a group without anything going wrong.
+
+use crate::lan::{Lan, MS, Settings, host, router};
+
+/// Everything that must hold of a group at rest: one router for every condition, nothing held.
+pub(crate) fn check(lan: &Lan) {
+    for number in 0..lan.settings.hosts {
+        let routing = lan.routing(host(number));
+        assert_eq!(
+            routing.len(),
+            1,
+            "{} by {routing:?}: {}",
+            host(number),
+            lan.state()
+        );
+    }
+    for (number, node) in lan.living() {
+        assert!(
+            node.plane.holds().is_empty(),
+            "node {number} holds: {}",
+            lan.state()
+        );
+    }
+}
+
+/// Every packet sent from `from` up to 20 ms ago was routed exactly once, in order.
+pub(crate) fn exact(lan: &Lan, from: u64) {
+    let mut last = std::collections::BTreeMap::new();
+    for (number, packet) in lan.packets.iter().enumerate() {
+        if packet.sent < from || packet.sent + 20 * MS > lan.now {
+            continue;
+        }
+        assert_eq!(
+            packet.routed.len(),
+            1,
+            "packet {number}: {packet:?}, {}",
+            lan.state()
+        );
+        let at = packet.routed[0].1;
+        let before = last.insert(packet.source, at);
+        assert!(
+            before.is_none_or(|before| before <= at),
+            "packet {number} overtook: {packet:?}, {}",
+            lan.state()
+        );
+    }
+}
+
+#[test]
+fn routers_find_each_other_and_share_the_end_systems_out_without_harming_a_packet() {
+    for seed in 0..20 {
+        let mut lan = Lan::started(Settings::new(seed));
+        lan.run_until(1_000 * MS, |lan| {
+            lan.members().any(|(_, member)| member.is_authority())
+        });
+        lan.run(20 * MS);
+        let from = lan.now;
+        lan.run_until(3_000 * MS, Lan::is_settled);
+        lan.run(100 * MS);
+        lan.run_until(3_000 * MS, Lan::is_settled);
+        check(&lan);
+        exact(&lan, from);
+        let table = lan.sharing(0).table();
+        for node in 0..3 {
+            let share = table
+                .rows()
+                .filter(|(_, row)| row.router == router(node))
+                .count();
+            assert!((3..=4).contains(&share), "{}", lan.state());
+        }
+    }
+}
