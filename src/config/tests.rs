@@ -157,6 +157,7 @@ const WRONG: &[Wrong] = &[
     Wrong("idle-sleep = \"50us\"", "idle-sleep = 50", "50", "expected a duration", "\"10ms\""),
     Wrong("idle-sleep = \"50us\"", "idle-sleep = \"50\"", "\"50\"", "\"50\" is not a duration", "us, ms, s, min"),
     Wrong("idle-sleep = \"50us\"", "idle-sleep = \"1s\"", "\"1s\"", "out of range", "choose 0s to 10ms"),
+    Wrong("idle-sleep = \"50us\"", "idle-sleep = \"5ms\"", "\"10ms\"", "sleep for 5ms when idle", "be 2ms at most"),
     Wrong("memory-mib = 512", "args = [\"--vdev=net_null0\"]", "\"--vdev", "--vdev follows from other keys", "`device` of [[port]]"),
     Wrong("memory-mib = 512", "[control]\nsocket = \"run/x\"", "\"run/x\"", "no absolute path", "whole path"),
     Wrong("vrid = 7", "vrid = 0", "0\nport", "`vrid`: 0 is out of range", "choose 1 to 255"),

@@ -329,10 +329,35 @@ impl VirtualRouterConfig {
     }
 }
 
-pub(super) fn check(routers: &[VirtualRouterConfig], ports: &Ports, mistakes: &mut Mistakes) {
+/// What a sleep of the workers has to leave of an advertisement interval: a frame is known to be taken after some three of them.
+const SLEEPS_PER_INTERVAL: u32 = 5;
+
+pub(super) fn check(
+    routers: &[VirtualRouterConfig],
+    ports: &Ports,
+    idle_sleep: Duration,
+    mistakes: &mut Mistakes,
+) {
     let mut seen = HashSet::new();
     for router in routers {
         router.check(ports, mistakes);
+        let interval = &router.advertisement_interval;
+        if idle_sleep * SLEEPS_PER_INTERVAL > interval.value {
+            mistakes.note(
+                &interval.span,
+                Mistake::new(
+                    format!(
+                        "workers that sleep for {} when idle hear advertisements every {} too late",
+                        value::duration_text(idle_sleep),
+                        value::duration_text(interval.value)
+                    ),
+                    format!(
+                        "let `idle-sleep` of [workers] be {} at most, or advertise less often",
+                        value::duration_text(interval.value / SLEEPS_PER_INTERVAL)
+                    ),
+                ),
+            );
+        }
         if !seen.insert((&router.port.value, router.vrid.value)) {
             mistakes.note(
                 &router.vrid.span,
