@@ -12,7 +12,7 @@ use lab::process::{Process, command};
 use nix::sys::signal::Signal;
 
 use crate::member::{Member, PATIENCE};
-use crate::network::{INTERFACE, Lan, Settings, VIRTUAL, VRID};
+use crate::network::{INTERFACE, Lan, Settings, VIRTUAL, VRID, address_of};
 use crate::watch::{Watch, longest_dispute};
 
 #[test]
@@ -154,6 +154,40 @@ fn the_master_alone_answers_for_the_virtual_address_and_with_the_virtual_mac() {
     let master: MacAddr = master.parse().expect("a MAC");
     let expected = (master.0.to_vec(), MacAddr::virtual_v4(VRID));
     assert_eq!(answers, vec![expected; REQUESTS as usize]);
+}
+
+#[test]
+fn a_master_whose_workers_are_stopped_is_replaced_and_listens_before_it_is_master_again() {
+    let lan = Lan::new(2);
+    let first = Member::start(&lan, 0, &Settings::new(3, 150));
+    let second = Member::start(&lan, 1, &Settings::new(3, 100));
+    let only_master = |one: &Member<'_>, other: &Member<'_>| {
+        poll::until("one master", PATIENCE, || {
+            Ok((one.is_master() && !other.is_master()).then_some(()))
+        })
+        .expect("one master");
+    };
+    only_master(&first, &second);
+    first.json("stop");
+    poll::until("the second as master", PATIENCE, || {
+        Ok(second.is_master().then_some(()))
+    })
+    .expect("a master");
+    let watch = Watch::start(lan.host_end());
+    let sent = second.counter("advertisement-sent");
+    poll::until("advertisements", PATIENCE, || {
+        Ok((second.counter("advertisement-sent") >= sent + 5).then_some(()))
+    })
+    .expect("advertisements");
+    let seen = watch.finish();
+    assert!(
+        seen.iter().all(|seen| seen.from == address_of(1)),
+        "{seen:?}"
+    );
+    first.json("start");
+    only_master(&first, &second);
+    assert_eq!(first.counter("stalls"), 1);
+    assert_eq!(first.last_cause(), "lower-priority-master");
 }
 
 /// ARP frames that have come to the control thread, or were dropped because there were too many.
