@@ -9,7 +9,7 @@ use arc_swap::cache::Cache;
 use core_affinity::CoreId;
 
 use crate::counters::DiscardReason;
-use crate::dpdk::{RegisterError, Registration, schedule_realtime, tsc_cycles};
+use crate::dpdk::{Burst, RegisterError, Registration, schedule_realtime, tsc_cycles};
 use crate::handover::{EgressState, Order};
 use crate::road::{
     Doors, Egress, Ingress, NO_CONDITION, Packets, drain_backlog, neighbour, paired, parse,
@@ -68,6 +68,7 @@ impl Worker {
         let shared = Arc::clone(&self.shared);
         let tables = Arc::clone(&self.tables);
         let mut tables = Cache::new(&*tables);
+        let mut burst = Burst::new();
         let mut packets = Packets::new();
         while !shared.is_stopping() {
             let tables: &Tables = tables.load();
@@ -79,7 +80,7 @@ impl Worker {
             if tables.forwarding {
                 let mut more = false;
                 for queue in 0..self.ingress.len() {
-                    let received = self.forward(queue, tables, &mut packets);
+                    let received = self.forward(queue, tables, &mut burst, &mut packets);
                     more |= received == self.burst;
                     moved += received;
                 }
@@ -100,7 +101,13 @@ impl Worker {
 
     /// Takes one burst down the road; returns how many frames it had.
     #[inline]
-    fn forward(&mut self, queue: usize, tables: &Tables, packets: &mut Packets) -> usize {
+    fn forward(
+        &mut self,
+        queue: usize,
+        tables: &Tables,
+        burst: &mut Burst,
+        packets: &mut Packets,
+    ) -> usize {
         let Self {
             ingress,
             egress,
@@ -112,12 +119,12 @@ impl Worker {
         };
         let port = ingress.port;
         let begin = if tables.burst_times { tsc_cycles() } else { 0 };
-        let received = receive(ingress, packets, self.burst, doors);
+        let received = receive(ingress, burst, self.burst, doors);
         if received == 0 {
             return 0;
         }
         if tables.mode == ForwardingMode::Route {
-            parse(packets, port, tables, doors);
+            parse(burst, port, tables, packets, doors);
             verdict(packets, port, tables, doors);
             route(packets, tables);
             neighbour(packets, port, tables, doors);
@@ -125,7 +132,7 @@ impl Worker {
             transmit(packets, egress, doors);
             doors.free_discarded();
         } else {
-            paired(packets, port, tables, egress, doors);
+            paired(burst, port, tables, egress, doors);
         }
         if tables.burst_times {
             self.shared
@@ -172,7 +179,7 @@ impl Worker {
             }
         }
         for egress in &mut self.egress {
-            egress.send_staged(&mut self.doors);
+            egress.send(&mut self.doors);
         }
         self.doors.free_discarded();
         taken + sent

@@ -5,11 +5,10 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
-use dataplane::addr::Ipv4Prefix;
 use serde::Serializer;
 use toml::de::DeValue;
 
-use super::mistake::{Located, Mistake};
+use super::mistake::Mistake;
 use super::section::nearest;
 
 type Value<'a> = DeValue<'a>;
@@ -183,14 +182,6 @@ pub(super) fn serialize_duration<S: Serializer>(
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&duration_text(*duration))
-}
-
-/// Serializes prefixes as the file writes them.
-pub(super) fn serialize_prefixes<S: Serializer>(
-    prefixes: &[Located<Ipv4Prefix>],
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(prefixes.iter().map(|prefix| prefix.to_string()))
 }
 
 #[cfg(test)]

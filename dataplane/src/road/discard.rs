@@ -2,13 +2,19 @@
 
 use super::Doors;
 use crate::counters::DiscardReason;
-use crate::dpdk::{Burst, Mbuf};
+use crate::dpdk::Mbuf;
 
 impl Doors {
     /// Discards a packet.
     #[inline]
     pub(crate) fn discard(&mut self, mbuf: Mbuf, reason: DiscardReason) {
         self.shared.counters.discards(reason).add(1);
+        self.discard_counted(mbuf);
+    }
+
+    /// Discards a packet that the caller counts.
+    #[inline(always)]
+    pub(super) fn discard_counted(&mut self, mbuf: Mbuf) {
         if let Err(mbuf) = self.discarded.push(mbuf) {
             self.discarded.clear();
             // The burst is empty now, so it takes the packet.
@@ -16,17 +22,7 @@ impl Doors {
         }
     }
 
-    /// Discards a burst.
-    #[inline]
-    pub(crate) fn discard_all(&self, mbufs: &mut Burst, reason: DiscardReason) {
-        self.shared
-            .counters
-            .discards(reason)
-            .add(mbufs.len() as u64);
-        mbufs.clear();
-    }
-
-    /// Frees what was discarded one by one.
+    /// Frees what was discarded.
     #[inline]
     pub(crate) fn free_discarded(&mut self) {
         self.discarded.clear();

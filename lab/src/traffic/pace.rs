@@ -10,10 +10,8 @@ use crate::{LabError, Result};
 /// Most packets sent in a row: a sender that was kept waiting must not flood the queues on the way, the shortest of which
 /// (the kernel's backlog) holds 1,000.
 const LONGEST_BURST: u64 = 64;
-/// Shortest pause between bursts.
+/// Pause between bursts.
 const TICK: Duration = Duration::from_micros(250);
-/// Longest pause, after which it is looked whether to stop.
-const LOOK: Duration = Duration::from_millis(50);
 
 /// How much to send, and how fast.
 #[derive(Clone, Copy, Debug)]
@@ -56,9 +54,7 @@ impl Sender {
                         number += 1;
                         sent.store(number, Ordering::Relaxed);
                     }
-                    let next = Duration::from_secs_f64(number as f64 / pace.rate_pps as f64);
-                    let pause = next.saturating_sub(start.elapsed());
-                    std::thread::sleep(pause.clamp(TICK, LOOK));
+                    std::thread::sleep(TICK);
                 }
                 Ok(())
             }

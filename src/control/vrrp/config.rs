@@ -6,7 +6,6 @@ use std::net::{IpAddr, Ipv4Addr};
 use vrrpd::{Track, Weight};
 
 use super::driver::GroupKey;
-use super::sharing::SharingConfig;
 use super::tracking::AddressWatch;
 use crate::control::host::{PortIndex, Virtual};
 
@@ -55,7 +54,7 @@ pub struct Tracked {
 }
 
 /// One virtual router on one port.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupConfig {
     /// The port.
     pub port: PortIndex,
@@ -71,8 +70,6 @@ pub struct GroupConfig {
     pub source_mac: SourceMac,
     /// The command run on every change of state: a program and its arguments.
     pub hook: Option<Vec<String>>,
-    /// How its routers forward at once, if they do.
-    pub sharing: Option<SharingConfig>,
 }
 
 impl GroupConfig {

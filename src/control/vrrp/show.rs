@@ -22,7 +22,6 @@ pub fn show(vrrp: &Vrrp, now: Time) -> show::Vrrp {
             ("packet-length-errors", strays.packet_length_errors),
             ("vrid-errors", strays.vrid_errors),
             ("output-overflows", strays.output_overflows),
-            ("condition-overflows", strays.condition_overflows),
         ]),
     }
 }

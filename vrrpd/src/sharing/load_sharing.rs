@@ -207,7 +207,7 @@ impl LoadSharing {
         self.note_master(by);
         self.reports
             .expire(now, 4 * silence_max(self.interval, self.config.priority));
-        self.voice.respond_now(now);
+        self.voice.respond_now(now, self.interval);
         self.settle();
     }
 
@@ -284,7 +284,7 @@ impl LoadSharing {
         if self.drain == Drain::No {
             self.drain = Drain::Draining;
             self.reallocate_soon();
-            self.voice.respond_now(now);
+            self.voice.respond_now(now, self.interval);
         }
         self.settle();
     }

@@ -198,6 +198,13 @@ impl Membership {
         events
     }
 
+    /// A believed router has sent anything at all: it is there.
+    pub fn heard(&mut self, now: Time, router: RouterId) {
+        if let Some(member) = self.members.get_mut(&router) {
+            member.heard_at = now;
+        }
+    }
+
     /// `router` is known to be gone before its time has run out: the election missed it as master.
     pub fn lost(&mut self, router: RouterId) -> Option<Event> {
         let member = self.members.get_mut(&router)?;

@@ -340,8 +340,9 @@ impl Moves {
             if let Some(arriving) = moves.get_mut(&name) {
                 arriving.completed(completion, &mut context);
                 if arriving.is_abandoned() {
+                    let ending = arriving.ending();
                     self.arriving.remove(&name);
-                    self.note_over(name, MoveStatus::StoodDown);
+                    self.note_over(name, ending);
                 }
             }
         }
@@ -421,8 +422,7 @@ impl Moves {
                 self.arriving.remove(&name);
                 self.note_over(name, MoveStatus::Finished);
             }
-            // The authority does not wait for P's answer any more.
-            Some(arriving) => arriving.orphaned(&mut context),
+            Some(arriving) => arriving.conclude(&mut context),
             None => {}
         }
         self.admit(now);

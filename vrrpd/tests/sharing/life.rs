@@ -48,7 +48,7 @@ pub(crate) fn exact(lan: &Lan, from: u64) {
 
 #[test]
 fn routers_find_each_other_and_share_the_end_systems_out_without_harming_a_packet() {
-    for seed in 0..20 {
+    for seed in 0..seeds(8) {
         let mut lan = Lan::started(Settings::new(seed));
         lan.run_until(1_000 * MS, |lan| {
             lan.members().any(|(_, member)| member.is_authority())
@@ -69,4 +69,22 @@ fn routers_find_each_other_and_share_the_end_systems_out_without_harming_a_packe
             assert!((3..=4).contains(&share), "{}", lan.state());
         }
     }
+}
+
+/// A group that has shared everything out.
+pub(crate) fn settled(settings: Settings) -> Lan {
+    let mut lan = Lan::started(settings);
+    lan.run(150 * MS);
+    lan.run_until(5_000 * MS, Lan::is_settled);
+    lan.run(100 * MS);
+    lan.run_until(5_000 * MS, Lan::is_settled);
+    lan
+}
+
+/// How many seeds a test runs with: `usual`, or as many as `SHARING_SEEDS` says.
+pub(crate) fn seeds(usual: u64) -> u64 {
+    std::env::var("SHARING_SEEDS")
+        .ok()
+        .and_then(|seeds| seeds.parse().ok())
+        .unwrap_or(usual)
 }

@@ -6,7 +6,8 @@
     reason = "helpers of tests may stop at the impossible as tests do"
 )]
 
-#[allow(dead_code, reason = "faults come with their scenarios")]
+mod faults;
 mod lan;
 mod life;
+mod orders;
 mod plane;

@@ -18,6 +18,8 @@ pub(crate) struct Packet {
 #[derive(Default)]
 pub(crate) struct Plane {
     pub(crate) queue: VecDeque<Packet>,
+    /// What the control loop has published, and what the worker has taken up of it.
+    published: BTreeMap<Condition, Verdict>,
     verdicts: BTreeMap<Condition, Verdict>,
     recorded: BTreeMap<Condition, Vec<Fingerprint>>,
     held: BTreeMap<Condition, VecDeque<Packet>>,
@@ -44,19 +46,26 @@ impl Plane {
     pub(crate) fn set(&mut self, verdicts: Vec<(Condition, Option<Verdict>)>) {
         for (condition, verdict) in verdicts {
             match verdict {
-                Some(verdict) => self.verdicts.insert(condition, verdict),
-                None => self.verdicts.remove(&condition),
+                Some(verdict) => self.published.insert(condition, verdict),
+                None => self.published.remove(&condition),
             };
-            self.review(condition);
         }
     }
 
     pub(crate) fn order(&mut self, order: Order) {
+        if let Command::SetVerdict(verdict) = order.command {
+            let conditions = order.conditions.iter();
+            self.set(
+                conditions
+                    .map(|condition| (*condition, Some(verdict)))
+                    .collect(),
+            );
+        }
         self.commands.push_back(order);
     }
 
     pub(crate) fn is_idle(&self) -> bool {
-        self.queue.is_empty() && self.commands.is_empty()
+        self.queue.is_empty() && self.commands.is_empty() && self.verdicts == self.published
     }
 
     /// The condition that decides about `source`, and what it says.
@@ -92,6 +101,11 @@ impl Plane {
     /// One look at the queue, for at most `burst` packets.
     pub(crate) fn poll(&mut self, burst: usize) -> Done {
         let mut done = Done::default();
+        self.verdicts.clone_from(&self.published);
+        let verdicts = &self.verdicts;
+        // A release is over with the verdict that follows it.
+        self.released
+            .retain(|condition| verdicts.get(condition) == Some(&Verdict::Hold));
         while let Some(order) = self.commands.pop_front() {
             self.obey(order, &mut done);
         }
@@ -147,13 +161,7 @@ impl Plane {
                 while self.take(done) {}
                 Completion::QueuesEmptied
             }
-            Command::SetVerdict(verdict) => {
-                for condition in conditions.iter() {
-                    self.verdicts.insert(*condition, verdict);
-                    self.review(*condition);
-                }
-                Completion::VerdictSet(verdict)
-            }
+            Command::SetVerdict(verdict) => Completion::VerdictSet(verdict),
             Command::DrainBacklog => Completion::Drained,
             Command::Inspect => {
                 let accepted = conditions.iter().filter_map(|condition| {
@@ -191,12 +199,5 @@ impl Plane {
             }
         };
         done.completions.push((name, completion));
-    }
-
-    /// A release is over with the verdict that follows it.
-    fn review(&mut self, condition: Condition) {
-        if self.verdicts.get(&condition) != Some(&Verdict::Hold) {
-            self.released.remove(&condition);
-        }
     }
 }

@@ -94,17 +94,22 @@ impl LoadSharing {
             .map(|(_, member)| member.installed)
             .max()
             .unwrap_or_default();
+        let outranked = self.is_outranked();
         let Authority::Collecting(collection) = &mut self.authority else {
             return;
         };
         let late = now >= collection.since + silence;
         if newest > self.table.installed() {
-            collection.recovering = true;
+            // With a table already, this router knows its part in the moves there.
+            collection.recovering |= self.table.installed() == Version::default();
             self.table.recover(newest);
             self.voice.ask(now, &self.config);
             if now < collection.since + silence.max(TABLE_PATIENCE) {
                 return;
             }
+        }
+        if !late && outranked {
+            return;
         }
         let answered = self.membership.iter().all(|(router, member)| {
             let answer = collection.answers.get(&router);
@@ -120,6 +125,18 @@ impl LoadSharing {
             let recovered = collection.recovering;
             self.begin_ruling(recovered);
         }
+    }
+
+    /// Whether another router says that it is master, and will stay it. This one yields as soon as it hears its advertisement, and does
+    /// not dispute its authority until then.
+    fn is_outranked(&self) -> bool {
+        let own = (self.config.priority, self.config.local);
+        self.membership.iter().any(|(router, member)| {
+            let address = self.trust.address(router);
+            member.is_alive()
+                && member.master
+                && address.is_some_and(|address| (member.priority, address) > own)
+        })
     }
 
     fn begin_ruling(&mut self, recovered: bool) {

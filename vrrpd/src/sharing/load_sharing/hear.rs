@@ -31,6 +31,7 @@ impl LoadSharing {
             body,
             ..
         } = message;
+        self.membership.heard(self.now, head.router);
         match body {
             Body::Response(response) => {
                 self.answered(&head, admission, &response);

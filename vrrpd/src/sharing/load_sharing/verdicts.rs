@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Drain, LoadSharing, Output};
-use crate::sharing::moves::{self, Verdict};
+use crate::sharing::moves::{self, Command, Verdict};
 use crate::sharing::names::{Condition, MemberState, MoveName, RouterId};
 use crate::sharing::table::Change;
 
@@ -204,11 +204,26 @@ impl LoadSharing {
                     name,
                     conditions,
                     command,
-                } => self.outputs.push_back(Output::Command {
-                    name,
-                    conditions,
-                    command,
-                }),
+                } => {
+                    let settles =
+                        matches!(command, Command::SetVerdict(verdict) if verdict != Verdict::Hold);
+                    // What is in no table any more must not keep a verdict from a move that ends late.
+                    let gone = |condition: &&Condition| self.table.row(**condition).is_none();
+                    let gone: Vec<_> = match settles {
+                        true => conditions.iter().filter(gone).copied().collect(),
+                        false => Vec::new(),
+                    };
+                    self.outputs.push_back(Output::Command {
+                        name,
+                        conditions,
+                        command,
+                    });
+                    self.publish(
+                        gone.into_iter()
+                            .map(|condition| (condition, None))
+                            .collect(),
+                    );
+                }
                 moves::Output::Confirm(confirmation) => self.send_confirmation(confirmation),
                 moves::Output::Answer { fragments, parts } => self.send_answer(fragments, parts),
                 moves::Output::Status(..) => {

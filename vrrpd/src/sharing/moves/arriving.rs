@@ -41,6 +41,8 @@ pub(super) struct Arriving {
     last_verdict: Verdict,
     /// Whether a later allocation has ended the move.
     cancelled: bool,
+    /// Whether the authority takes it for finished, so that there is nobody to tell.
+    concluded: bool,
     /// The answer's fragments, where they are here.
     fragments: Vec<Option<Vec<Accepted>>>,
 }
@@ -88,6 +90,7 @@ impl Arriving {
             orphaned: false,
             last_verdict: Verdict::Route,
             cancelled: false,
+            concluded: false,
             fragments: Vec::new(),
         }
     }
@@ -112,7 +115,22 @@ impl Arriving {
 
     /// Whether nothing is left to do or to tell.
     pub(super) fn is_abandoned(&self) -> bool {
-        self.cancelled && matches!(self.state, State::Finished | State::StoodDown)
+        let ended = matches!(self.state, State::Finished | State::StoodDown);
+        (self.cancelled || self.concluded) && ended
+    }
+
+    /// The authority does not wait for P's answer any more, nor for the end.
+    pub(super) fn conclude(&mut self, context: &mut Context<'_>) {
+        self.concluded = true;
+        self.orphaned(context);
+    }
+
+    /// How the move ended, once it is abandoned.
+    pub(super) fn ending(&self) -> MoveStatus {
+        match self.concluded && !self.cancelled {
+            true => MoveStatus::Finished,
+            false => MoveStatus::StoodDown,
+        }
     }
 
     pub(super) fn status(&self) -> MoveStatus {
@@ -214,6 +232,7 @@ impl Arriving {
             State::Waiting | State::Approaching { .. } | State::Clearing | State::StoodDown => {
                 self.route(context);
             }
+            State::Settling | State::StandingDown | State::Dropping if self.orphaned => return,
             State::Settling | State::StandingDown | State::Dropping => self.orphaned = true,
             State::Held { .. } | State::Confirming { .. } => match self.mode {
                 Mode::Timer => self.route(context),

@@ -1,3 +1,0 @@
-mod collection;
-mod decision;
-mod watch;
