@@ -1,6 +1,7 @@
 //! `manifold run`: brings everything up in order, each failure with its remedy, and hands over to the control loop.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 
 use dataplane::dpdk::{Eal, EalError, Rss as DpdkRss, schedule_realtime};
@@ -95,7 +96,7 @@ pub fn run(file: &Path, interactive: bool, eal_extra: &[String]) -> Result<(), R
         log,
         supervisor: Supervisor::from_environment(),
     };
-    let control = Control::new(file, config, road, answers, outside)?;
+    let control = Control::new(file, config, road, answers, outside, random()?)?;
     tracing::info!("forwarding");
 
     let console = interactive.then(|| Console::open(asker)).transpose()?;
@@ -105,6 +106,13 @@ pub fn run(file: &Path, interactive: bool, eal_extra: &[String]) -> Result<(), R
         Some(console) if console.failed() => Err(RunError::Console),
         _ => Ok(()),
     }
+}
+
+/// A number that nobody can guess.
+fn random() -> io::Result<u64> {
+    let mut octets = [0; 8];
+    File::open("/dev/urandom")?.read_exact(&mut octets)?;
+    Ok(u64::from_ne_bytes(octets))
 }
 
 fn port(port: &crate::config::PortConfig) -> PortConfig {
@@ -141,6 +149,17 @@ fn workers(config: &Config) -> WorkerConfig {
         burst: usize::from(workers.burst_size),
         backlog: workers.backlog,
         mbufs: workers.mbufs,
-        ..WorkerConfig::default()
+        conditions: conditions(config),
     }
+}
+
+/// Counters for as many conditions as the groups can have: twice, because a counter is not used anew at once, and some for
+/// groups that come later.
+fn conditions(config: &Config) -> usize {
+    let groups = config.virtual_routers.iter();
+    let sharing = groups.filter_map(|router| router.load_sharing.as_ref());
+    let most: usize = sharing
+        .map(|sharing| sharing.end_systems_max as usize + 1)
+        .sum();
+    WorkerConfig::default().conditions.max(2 * most)
 }

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering, fence};
 
@@ -58,10 +59,37 @@ impl FibTable {
     }
 
     /// The next hop of the longest prefix that contains `address` (host order); 0 if there is none.
-    #[inline(always)]
+    #[inline]
     #[must_use]
     pub fn lookup(&self, address: u32) -> HopIndex {
-        let entry = self.block(address).load(Ordering::Relaxed);
+        let mut hop = 0;
+        self.lookup_all(&[address], slice::from_mut(&mut hop));
+        hop
+    }
+
+    /// As [`FibTable::lookup`], for many addresses at once: no look-up waits for another, so that their cache misses
+    /// overlap.
+    #[inline]
+    pub fn lookup_all(&self, addresses: &[u32], hops: &mut [HopIndex]) {
+        // A table has this length; once that is known, no index needs a check.
+        let Some(blocks) = self.blocks.first_chunk::<BLOCKS>() else {
+            return;
+        };
+        let mut any_in_group = 0;
+        for (&address, hop) in addresses.iter().zip(&mut *hops) {
+            *hop = blocks[(address >> 8) as usize].load(Ordering::Relaxed);
+            any_in_group |= *hop;
+        }
+        if any_in_group & GROUP_FLAG != 0 {
+            for (&address, hop) in addresses.iter().zip(hops) {
+                *hop = self.in_group(*hop, address);
+            }
+        }
+    }
+
+    /// What the entry of a block says of an address in it.
+    #[inline(always)]
+    fn in_group(&self, entry: u16, address: u32) -> HopIndex {
         if entry & GROUP_FLAG == 0 {
             return entry;
         }

@@ -51,7 +51,7 @@ impl Hashed {
     }
 
     /// The value for `key`.
-    #[inline(always)]
+    #[inline]
     #[must_use]
     pub(crate) fn get(&self, key: u32) -> Option<u32> {
         let mut place = self.place(key);

@@ -105,33 +105,53 @@ impl PortTable {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct OwnAddresses {
     addresses: BTreeSet<u32>,
-    /// One bit for each hash value of an own address: nearly every other address is told apart by it.
-    filter: u64,
+    filter: AddressFilter,
+}
+
+/// One bit for each hash value of an own address: nearly every other address is told apart by it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct AddressFilter(u64);
+
+impl AddressFilter {
+    #[inline(always)]
+    fn bit(address: u32) -> u32 {
+        address.wrapping_mul(0x9e37_79b9) >> 26
+    }
+
+    /// Whether `address`, as a word in the order in which it stands in a header, may be an own one. Few others answer yes.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) fn may_contain(self, address: u32) -> bool {
+        self.0 >> Self::bit(address) & 1 != 0
+    }
 }
 
 impl OwnAddresses {
-    /// Whether `address` (host order) may be an own one. Few others answer yes.
+    /// Which addresses may be among them.
     #[inline(always)]
     #[must_use]
-    pub(crate) fn may_contain(&self, address: u32) -> bool {
-        self.filter >> (address.wrapping_mul(0x9e37_79b9) >> 26) & 1 != 0
+    pub(crate) fn filter(&self) -> AddressFilter {
+        self.filter
     }
 
     /// Whether `address` (host order) is an own one.
     #[inline]
     #[must_use]
     pub(crate) fn contains(&self, address: u32) -> bool {
-        self.may_contain(address) && self.addresses.contains(&address)
+        self.filter.may_contain(address.to_be()) && self.addresses.contains(&address)
     }
 }
 
 impl FromIterator<Ipv4Addr> for OwnAddresses {
     fn from_iter<I: IntoIterator<Item = Ipv4Addr>>(addresses: I) -> Self {
         let addresses: BTreeSet<u32> = addresses.into_iter().map(Ipv4Addr::to_bits).collect();
-        let filter = addresses.iter().fold(0, |filter, address| {
-            filter | 1 << (address.wrapping_mul(0x9e37_79b9) >> 26)
+        let filter = addresses.iter().fold(0, |filter, &address| {
+            filter | 1 << AddressFilter::bit(address.to_be())
         });
-        Self { addresses, filter }
+        Self {
+            addresses,
+            filter: AddressFilter(filter),
+        }
     }
 }
 

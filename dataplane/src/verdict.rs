@@ -24,7 +24,7 @@ pub enum Verdict {
 pub struct Entry(u32);
 
 /// One more than the highest index of a condition's counter.
-pub const CONDITIONS_MAX: u32 = 1 << 29;
+pub const CONDITIONS_MAX: u32 = (1 << 29) - 1;
 
 impl Entry {
     // Never zero, so that a hash slot of zeros is empty.
@@ -34,6 +34,16 @@ impl Entry {
     const VERDICT: u32 = 3;
     const WATCHED: u32 = 4;
     const CONDITION_AT: u32 = 3;
+
+    /// Route it, under no condition: nobody was asked.
+    pub(crate) const NONE: Self = Self::route(CONDITIONS_MAX);
+
+    /// Route it.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) const fn route(condition: u32) -> Self {
+        Self::new(Verdict::Route, condition)
+    }
 
     const fn new(verdict: Verdict, condition: u32) -> Self {
         let verdict = match verdict {
@@ -73,7 +83,7 @@ impl Entry {
         }
     }
 
-    /// The index of the condition's counter.
+    /// The index of the condition's counter; [`CONDITIONS_MAX`] of [`Entry::NONE`].
     #[inline(always)]
     #[must_use]
     pub const fn condition(self) -> u32 {
@@ -205,7 +215,7 @@ impl VerdictTable {
     #[must_use]
     pub fn builder(rest: Verdict, condition: u32) -> VerdictTableBuilder {
         let mut builder = VerdictTableBuilder {
-            rest: Entry::new(rest, condition & (CONDITIONS_MAX - 1)),
+            rest: Entry::new(rest, condition.min(CONDITIONS_MAX)),
             direct: None,
             conditions: Vec::new(),
             wrong: None,

@@ -9,7 +9,7 @@ use arc_swap::cache::Cache;
 use core_affinity::CoreId;
 
 use crate::counters::DiscardReason;
-use crate::dpdk::{Burst, RegisterError, Registration, schedule_realtime, tsc_cycles};
+use crate::dpdk::{RegisterError, Registration, schedule_realtime, tsc_cycles};
 use crate::handover::{EgressState, Order};
 use crate::road::{
     Doors, Egress, Ingress, NO_CONDITION, Packets, drain_backlog, neighbour, paired, parse,
@@ -68,7 +68,6 @@ impl Worker {
         let shared = Arc::clone(&self.shared);
         let tables = Arc::clone(&self.tables);
         let mut tables = Cache::new(&*tables);
-        let mut burst = Burst::new();
         let mut packets = Packets::new();
         while !shared.is_stopping() {
             let tables: &Tables = tables.load();
@@ -80,7 +79,7 @@ impl Worker {
             if tables.forwarding {
                 let mut more = false;
                 for queue in 0..self.ingress.len() {
-                    let received = self.forward(queue, tables, &mut burst, &mut packets);
+                    let received = self.forward(queue, tables, &mut packets);
                     more |= received == self.burst;
                     moved += received;
                 }
@@ -101,13 +100,7 @@ impl Worker {
 
     /// Takes one burst down the road; returns how many frames it had.
     #[inline]
-    fn forward(
-        &mut self,
-        queue: usize,
-        tables: &Tables,
-        burst: &mut Burst,
-        packets: &mut Packets,
-    ) -> usize {
+    fn forward(&mut self, queue: usize, tables: &Tables, packets: &mut Packets) -> usize {
         let Self {
             ingress,
             egress,
@@ -119,12 +112,12 @@ impl Worker {
         };
         let port = ingress.port;
         let begin = if tables.burst_times { tsc_cycles() } else { 0 };
-        let received = receive(ingress, burst, self.burst, doors);
+        let received = receive(ingress, packets, self.burst, doors);
         if received == 0 {
             return 0;
         }
         if tables.mode == ForwardingMode::Route {
-            parse(burst, port, tables, packets, doors);
+            parse(packets, port, tables, doors);
             verdict(packets, port, tables, doors);
             route(packets, tables);
             neighbour(packets, port, tables, doors);
@@ -132,7 +125,7 @@ impl Worker {
             transmit(packets, egress, doors);
             doors.free_discarded();
         } else {
-            paired(burst, port, tables, egress, doors);
+            paired(packets, port, tables, egress, doors);
         }
         if tables.burst_times {
             self.shared
@@ -179,7 +172,7 @@ impl Worker {
             }
         }
         for egress in &mut self.egress {
-            egress.send(&mut self.doors);
+            egress.send_staged(&mut self.doors);
         }
         self.doors.free_discarded();
         taken + sent

@@ -1,6 +1,8 @@
 //! The program under test: started in a machine of its own, asked over its control socket, stopped. Each machine has a
 //! `/run` of its own, so every program finds its socket where it is by default.
 
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -128,6 +130,30 @@ impl<'a> Manifold<'a> {
         })
     }
 
+    /// One command, put to its socket without a program in between, because a test may have many; its answer as data.
+    ///
+    /// # Errors
+    /// When it refuses, or answers something else than JSON.
+    pub fn ask(&self, command: &str) -> Result<Value> {
+        let doing = || format!("ask for {command}");
+        let path = self.machine.run_file(SOCKET);
+        let mut stream = UnixStream::connect(path).doing(doing)?;
+        stream.set_read_timeout(Some(STOP)).doing(doing)?;
+        let request = serde_json::json!({ "command": command, "json": true });
+        writeln!(stream, "{request}").doing(doing)?;
+        let mut text = String::new();
+        BufReader::new(stream).read_line(&mut text).doing(doing)?;
+        let unreadable = |text| LabError::Unreadable {
+            what: format!("the answer to {command}"),
+            text,
+        };
+        let answer: Value = serde_json::from_str(&text).map_err(|_| unreadable(text.clone()))?;
+        let object = answer["ok"]
+            .as_str()
+            .and_then(|ok| serde_json::from_str(ok).ok());
+        object.ok_or_else(|| unreadable(text))
+    }
+
     /// Writes another configuration to its file, for a reload.
     ///
     /// # Errors
@@ -160,6 +186,7 @@ impl<'a> Manifold<'a> {
     }
 }
 
+const SOCKET: &str = "manifold/control.sock";
 const CONFIGURATION: &str = "manifold.toml";
 const CONFIGURATION_INSIDE: &str = "/run/manifold.toml";
 

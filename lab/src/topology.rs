@@ -1,5 +1,7 @@
 //! The networks that more than one test uses.
 
+pub mod sharing;
+
 use std::net::Ipv4Addr;
 
 use crate::Result;

@@ -163,17 +163,20 @@ impl Completion {
             word: format!("<{}>", argument.get_id()),
             help,
         };
-        if argument.get_id() != "port" {
-            return vec![stands_for];
-        }
-        let literal = |word: &String| Candidate {
-            word: word.clone(),
+        let literal = |word: &str| Candidate {
+            word: word.to_owned(),
             help: String::new(),
         };
-        std::iter::once(stands_for)
-            .chain(std::iter::once(&"all".to_owned()).map(literal))
-            .chain(self.ports.iter().map(literal))
-            .collect()
+        let mut candidates = vec![stands_for];
+        match argument.get_id().as_str() {
+            "port" => {
+                candidates.push(literal("all"));
+                candidates.extend(self.ports.iter().map(|port| literal(port)));
+            }
+            "condition" => candidates.push(literal("rest")),
+            _ => {}
+        }
+        candidates
     }
 }
 
@@ -185,7 +188,8 @@ fn is_flag(argument: &Arg, word: &str) -> bool {
 fn accepts(argument: &Arg, word: &str) -> bool {
     let values = argument.get_possible_values();
     match argument.get_id().as_str() {
-        "address" => word.parse::<std::net::Ipv4Addr>().is_ok(),
+        "address" | "router" => word.parse::<std::net::Ipv4Addr>().is_ok(),
+        "condition" => word.parse::<super::ConditionChoice>().is_ok(),
         _ => values.is_empty() || values.iter().any(|value| value.matches(word, false)),
     }
 }

@@ -2,6 +2,7 @@
 //! What the commands do lives in `control/`.
 
 mod complete;
+mod condition;
 mod port;
 
 use std::ffi::OsString;
@@ -12,6 +13,7 @@ use clap::error::ErrorKind;
 use clap::{ArgMatches, CommandFactory, Parser, Subcommand, ValueEnum};
 
 pub use complete::{Candidate, Completion};
+pub use condition::{ConditionChoice, ParseConditionError};
 pub use port::{PortChoice, UnknownPort};
 
 /// A line as it is typed at the prompt or sent over the control socket.
@@ -44,6 +46,17 @@ pub enum Command {
     /// Change how the router works
     #[command(subcommand)]
     Set(Set),
+    /// Hand an end system over to another router of its group
+    Move {
+        /// An end system's address, or `rest` for all that are in no table
+        condition: ConditionChoice,
+        /// The word `to`
+        to: To,
+        /// The router's id or its address on the link
+        router: Ipv4Addr,
+    },
+    /// Give every end system away, then end the router; no packet is lost
+    Drain,
     /// Start forwarding
     Start,
     /// Stop forwarding; the control thread goes on
@@ -78,6 +91,17 @@ pub enum Show {
     Neighbours,
     /// Virtual routers: who is master, and why
     Vrrp,
+    /// Routers that share the load: state, weight, what they have installed
+    Routers,
+    /// Which router is in charge of which end system, or of the one at an address
+    Allocation {
+        /// An end system's address
+        address: Option<Ipv4Addr>,
+    },
+    /// End systems on their way from one router to another
+    Moves,
+    /// End systems, behind what and how they were seen
+    EndSystems,
     /// Packets that the workers hold back
     Backlog,
     /// Packet buffers, used and free
@@ -155,6 +179,13 @@ pub enum Mode {
     Mac,
     /// As a router does
     Route,
+}
+
+/// The word `to`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum To {
+    /// Whom to
+    To,
 }
 
 /// The word `all`, where testpmd wants it.

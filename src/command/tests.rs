@@ -25,7 +25,7 @@ fn every_line() -> Vec<String> {
                 line += " ";
                 line += match argument.get_id().as_str() {
                     "port" => "0",
-                    "address" => "192.0.2.1",
+                    "address" | "condition" | "router" => "192.0.2.1",
                     _ => values.first().expect("a value to try").get_name(),
                 };
             }
@@ -47,7 +47,7 @@ fn the_grammar_is_well_formed() {
 #[test]
 fn every_command_is_read_with_and_without_json() {
     let lines = every_line();
-    assert!(lines.len() >= 19, "{lines:?}");
+    assert!(lines.len() >= 26, "{lines:?}");
     for line in lines {
         let read = Line::read(&line).unwrap_or_else(|error| panic!("{line}: {error}"));
         assert!(!read.json);
@@ -134,6 +134,14 @@ fn wrong_input_says_what_was_expected() {
             &["\"show route\" knows no \"nowhere\"", "<address>"],
         ),
         ("start --now", &["\"start\" knows no \"--now\""]),
+        (
+            "move 192.0.2.1 too 192.0.2.2",
+            &["\"move 192.0.2.1\" knows no \"too\"", "to  Whom to"],
+        ),
+        (
+            "move all to 192.0.2.2",
+            &["\"move\" knows no \"all\"", "rest"],
+        ),
         ("--json", &["expected one of", "show"]),
     ] {
         let Err(NotACommand::Wrong(text)) = Line::read(line) else {

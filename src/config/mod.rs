@@ -5,6 +5,7 @@
 
 mod announcement;
 mod device;
+mod load_sharing;
 mod machine;
 mod mistake;
 mod port;
@@ -28,6 +29,7 @@ use toml::de::DeTable;
 
 pub use announcement::AnnouncementConfig;
 pub use device::{Device, ParseDeviceError};
+pub use load_sharing::{Delivery, KeyConfig, Keys, LoadSharingConfig, NodeConfig, Secret};
 pub use machine::Machine;
 pub use mistake::{Located, Mistake, Problem};
 pub use port::{PortConfig, Rss};
@@ -164,7 +166,7 @@ impl Config {
         workers.check(machine, mistakes);
         ports.check(workers.count.value, root.span(), machine, mistakes);
         route::check(&routes, &ports, mistakes);
-        virtual_router::check(&virtual_routers, &ports, mistakes);
+        virtual_router::check(&virtual_routers, &ports, workers.idle_sleep, mistakes);
         root.close(mistakes);
         Self {
             eal,

@@ -22,7 +22,7 @@ pub struct PortConfig {
     /// What it is made of.
     pub device: Located<Device>,
     /// The router's addresses on it, each with the length of the prefix that is connected there.
-    #[serde(serialize_with = "serialize_addresses")]
+    #[serde(serialize_with = "value::serialize_prefixes")]
     pub addresses: Vec<Located<Ipv4Prefix>>,
     /// Its MAC address, if not the device's own.
     #[serde(serialize_with = "serialize_mac")]
@@ -47,13 +47,6 @@ pub enum Rss {
     Source,
     /// The destination address.
     Destination,
-}
-
-fn serialize_addresses<S: serde::Serializer>(
-    addresses: &[Located<Ipv4Prefix>],
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(addresses.iter().map(|address| address.to_string()))
 }
 
 fn serialize_mac<S: serde::Serializer>(

@@ -253,6 +253,9 @@ pub struct ControlConfig {
     /// The priority by which the control thread, and workers that sleep when idle, run before ordinary programs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub realtime_priority: Option<u8>,
+    /// How long giving everything away may take before the router ends all the same.
+    #[serde(serialize_with = "value::serialize_duration")]
+    pub stop_limit: Duration,
 }
 
 /// The longest path that a Unix socket can have.
@@ -277,6 +280,14 @@ impl ControlConfig {
             realtime_priority: table
                 .optional(mistakes, "realtime-priority", value::integer(2..=99, ""))
                 .map(|priority| priority.value),
+            stop_limit: table
+                .with_default(
+                    mistakes,
+                    "stop-limit",
+                    Duration::from_secs(5),
+                    value::duration(Duration::ZERO..=Duration::from_secs(300)),
+                )
+                .value,
         };
         table.close(mistakes);
         read

@@ -57,6 +57,11 @@ impl<'r, 'i> Section<'r, 'i> {
         &self.span
     }
 
+    /// Whether the file has the table at all.
+    pub(super) fn is_there(&self) -> bool {
+        self.table.is_some()
+    }
+
     /// The raw value of `key`, with its place.
     pub(super) fn raw(&mut self, key: &'static str) -> Option<&'r Spanned<DeValue<'i>>> {
         self.known.push(key);

@@ -99,6 +99,67 @@ fn a_password_is_not_shown() {
     assert!(!shown.contains("opensesa"));
 }
 
+/// The example with a group that shares its load, authenticated with what `keys` says.
+fn sharing(keys: &str) -> String {
+    format!(
+        "{RIGHT}[virtual-router.load-sharing]\n{keys}\nend-systems = [\"192.0.2.17\", \"192.0.2.64/30\"]\n\
+         node = [{{ address = \"192.0.2.9\", end-systems = [\"10.1.0.0/31\"] }}]\n"
+    )
+}
+
+#[test]
+fn a_group_that_shares_its_load_is_read_with_every_default_filled_in() {
+    let text = sharing("authentication = \"none\"");
+    let config = Config::parse("test.toml", &text, &machine()).unwrap_or_else(|problems| {
+        panic!("{}", LoadError::Mistakes(problems));
+    });
+    let sharing = config.virtual_routers[0].load_sharing.as_ref().unwrap();
+    assert_eq!(sharing.mode, vrrpd::sharing::names::Mode::Sequence);
+    assert_eq!(sharing.weight, 100);
+    let address = |text: &str| text.parse::<std::net::Ipv4Addr>().unwrap();
+    let systems: Vec<_> = sharing.end_systems().collect();
+    assert_eq!(
+        systems,
+        [
+            (address("192.0.2.17"), None),
+            (address("192.0.2.65"), None),
+            (address("192.0.2.66"), None),
+            (address("10.1.0.0"), Some(address("192.0.2.9"))),
+            (address("10.1.0.1"), Some(address("192.0.2.9"))),
+        ]
+    );
+    let again = toml::to_string(&config).unwrap();
+    let again = Config::parse("again.toml", &again, &machine()).unwrap_or_else(|problems| {
+        panic!("{again}\n{}", LoadError::Mistakes(problems));
+    });
+    assert_eq!(config, again);
+}
+
+#[test]
+fn secrets_are_read_from_the_file_or_another_and_never_shown() {
+    let path = std::env::temp_dir().join(format!("manifold-secret-{}", std::process::id()));
+    fs::write(&path, "another secret of many octets\n").unwrap();
+    let keys = format!(
+        "keys = [{{ id = 1, secret = \"a secret of sixteen octets\" }}, {{ id = 2, secret-file = \"{}\" }}]",
+        path.display()
+    );
+    let config = Config::parse("test.toml", &sharing(&keys), &machine());
+    fs::remove_file(&path).unwrap();
+    let config = config.unwrap();
+    let shown = toml::to_string(&config).unwrap() + &format!("{config:?}");
+    assert!(shown.contains("secret = \"********\""), "{shown}");
+    assert!(!shown.contains("octets\""), "{shown}");
+    let keys = |config: &Config| {
+        let sharing = config.virtual_routers[0].load_sharing.as_ref();
+        sharing.unwrap().keys.keys.clone()
+    };
+    let written = "keys = [{ id = 2, secret = \"another secret of many octets\" }]";
+    let written = Config::parse("test.toml", &sharing(written), &machine()).unwrap();
+    let (both, written) = (keys(&config), keys(&written));
+    assert_eq!(both[1].secret, written[0].secret);
+    assert_ne!(both[0].secret, written[0].secret);
+}
+
 /// A wrong configuration: what it replaces in the right one and by what; the text that the mistake stands at; and parts
 /// of the cause and of the remedy.
 struct Wrong(
@@ -157,6 +218,7 @@ const WRONG: &[Wrong] = &[
     Wrong("idle-sleep = \"50us\"", "idle-sleep = 50", "50", "expected a duration", "\"10ms\""),
     Wrong("idle-sleep = \"50us\"", "idle-sleep = \"50\"", "\"50\"", "\"50\" is not a duration", "us, ms, s, min"),
     Wrong("idle-sleep = \"50us\"", "idle-sleep = \"1s\"", "\"1s\"", "out of range", "choose 0s to 10ms"),
+    Wrong("idle-sleep = \"50us\"", "idle-sleep = \"5ms\"", "\"10ms\"", "sleep for 5ms when idle", "be 2ms at most"),
     Wrong("memory-mib = 512", "args = [\"--vdev=net_null0\"]", "\"--vdev", "--vdev follows from other keys", "`device` of [[port]]"),
     Wrong("memory-mib = 512", "[control]\nsocket = \"run/x\"", "\"run/x\"", "no absolute path", "whole path"),
     Wrong("vrid = 7", "vrid = 0", "0\nport", "`vrid`: 0 is out of range", "choose 1 to 255"),
@@ -181,6 +243,24 @@ const WRONG: &[Wrong] = &[
     Wrong("port = \"wan\", weight = -50", "weight = 5", "{ weight = 5", "watches nothing", "either `port"),
     Wrong("port = \"wan\", weight = -50", "port = \"wan\" }, { port = \"wan\"", "\"wan\" }, { address", "wan is watched twice", "keep one"),
     Wrong("vrid = 7", "vrid = 7\nnotify = [\"notify.sh\"]", "\"notify.sh\"", "no absolute path", "without a shell"),
+    Wrong("vrid = 7", "vrid = 7\nload-sharing = {}", "{}", "has no `keys`", "authentication = \"none\""),
+    Wrong("vrid = 7", "vrid = 7\nload-sharing = { keys = [{ id = 1, secret = \"short\" }] }", "\"short\"", "5 octets can be guessed", "at least 16"),
+    Wrong("vrid = 7", "vrid = 7\nload-sharing = { keys = [{ id = 0, secret = \"0123456789abcdef\" }] }", "0, sec", "`id`: 0 is out of range", "1 to 255"),
+    Wrong("vrid = 7", "vrid = 7\nload-sharing = { keys = [{ id = 1 }] }", "{ id = 1", "has no `secret`", "secret-file"),
+    Wrong("vrid = 7", "vrid = 7\nload-sharing = { keys = [{ id = 1, secret-file = \"/none.key\" }] }", "\"/none.key\"", "cannot read /none.key", "may read"),
+    Wrong("vrid = 7", "vrid = 7\nload-sharing = { keys = [{ id = 1, secret = \"0123456789abcdef\" }], authentication = \"none\" }", "\"none\"", "no authentication is wanted", "keep either"),
+    Wrong("vrid = 7", "vrid = 7\nload-sharing = { keys = [{ id = 1, secret = \"0123456789abcdef\" }, { id = 1, secret = \"0123456789abcdef\" }] }", "1, secret = \"0123456789abcdef\" }]", "two keys with the id 1", "id of its own"),
+    Wrong("vrid = 7", "vrid = 7\nload-sharing = { authentication = \"none\", mode = \"sequenz\" }", "\"sequenz\"", "is none of \"sequence\", \"timer\"", "did you mean \"sequence\"?"),
+    Wrong("vrid = 7", "vrid = 7\nload-sharing = { authentication = \"none\", delivery = \"steer\" }", "\"steer\"", "is none of \"flood\"", "choose one of \"flood\""),
+    Wrong("vrid = 7", "vrid = 7\nload-sharing = { authentication = \"none\", role = \"router\" }", "role", "unknown key `role`", "knows"),
+    Wrong("vrid = 7", "vrid = 7\nload-sharing = { authentication = \"none\", router-id = \"0.0.0.0\" }", "\"0.0.0.0\" }", "names no router", "leave `router-id` out"),
+    Wrong("vrid = 7", "vrid = 7\nload-sharing = { authentication = \"none\", plain-members = [\"198.51.100.1\"] }", "\"198.51.100.1\"] }", "in no prefix of port \"lan\"", "on this link"),
+    Wrong("vrid = 7", "vrid = 7\nload-sharing = { authentication = \"none\", end-systems = [\"10.0.0.1\"] }", "\"10.0.0.1\"", "in no prefix of port \"lan\"", "behind a further router"),
+    Wrong("vrid = 7", "vrid = 7\nload-sharing = { authentication = \"none\", end-systems = [\"10.0.0.0/8\"] }", "\"10.0.0.0/8\"", "more hosts than", "/12 or longer"),
+    Wrong("vrid = 7", "vrid = 7\nload-sharing = { authentication = \"none\", end-systems = [\"192.0.2.9\", \"192.0.2.8/29\"] }", "\"192.0.2.8/29\"", "192.0.2.9 is given twice", "each end system once"),
+    Wrong("vrid = 7", "vrid = 7\nload-sharing = { authentication = \"none\", end-systems-max = 4, end-systems = [\"192.0.2.8/29\"] }", "\"192.0.2.8/29\"", "more end systems than `end-systems-max`, 4", "raise"),
+    Wrong("vrid = 7", "vrid = 7\nload-sharing = { authentication = \"none\", node = [{ end-systems = [] }] }", "{ end-systems", "has no `address`", "\"192.0.2.9\""),
+    Wrong("vrid = 7", "vrid = 7\nsource-mac = \"virtual\"\nload-sharing = { authentication = \"none\" }", "\"virtual\"\nload", "deliver everything to one router", "remove `source-mac`"),
     Wrong("[workers]", "[[workers]]", "[[workers]]", "there is only one [workers]", "write `[workers]`"),
     Wrong("[workers]", "[log]\nlevel = \"loud\"\n[workers]", "\"loud\"", "none of \"error\", \"warn\"", "choose one of"),
     Wrong("name = \"wan\"", "name = wan", "wan\n", "not TOML", "strings in quotation marks"),

@@ -5,10 +5,11 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
+use dataplane::addr::Ipv4Prefix;
 use serde::Serializer;
 use toml::de::DeValue;
 
-use super::mistake::Mistake;
+use super::mistake::{Located, Mistake};
 use super::section::nearest;
 
 type Value<'a> = DeValue<'a>;
@@ -182,6 +183,14 @@ pub(super) fn serialize_duration<S: Serializer>(
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&duration_text(*duration))
+}
+
+/// Serializes prefixes as the file writes them.
+pub(super) fn serialize_prefixes<S: Serializer>(
+    prefixes: &[Located<Ipv4Prefix>],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(prefixes.iter().map(|prefix| prefix.to_string()))
 }
 
 #[cfg(test)]

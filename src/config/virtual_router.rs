@@ -9,6 +9,7 @@ use toml::de::DeValue;
 use vrrpd::{Authentication, Checksum, Peers, Version, Vrid};
 
 use super::announcement::AnnouncementConfig;
+use super::load_sharing::LoadSharingConfig;
 use super::mistake::{Located, Mistake};
 use super::port::{PortConfig, Ports, check_host};
 use super::section::{Mistakes, Section};
@@ -64,6 +65,9 @@ pub struct VirtualRouterConfig {
     /// What the priority depends on.
     #[serde(rename = "track")]
     pub tracks: Vec<TrackConfig>,
+    /// How its routers forward at once, if they do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub load_sharing: Option<LoadSharingConfig>,
 }
 
 fn serialize_located_duration<S: serde::Serializer>(
@@ -186,6 +190,19 @@ impl VirtualRouterConfig {
             .into_iter()
             .filter_map(|track| TrackConfig::read(track, mistakes))
             .collect();
+        let load_sharing = LoadSharingConfig::read(
+            table.table(mistakes, "load-sharing", "[virtual-router.load-sharing]"),
+            mistakes,
+        );
+        if load_sharing.is_some() && source_mac.value == SourceMac::Virtual {
+            mistakes.note(
+                &source_mac.span,
+                Mistake::new(
+                    "frames from the virtual MAC would have switches deliver everything to one router",
+                    "remove `source-mac`, or the table [virtual-router.load-sharing]",
+                ),
+            );
+        }
         table.close(mistakes);
         Some(Self {
             vrid: vrid?,
@@ -205,6 +222,7 @@ impl VirtualRouterConfig {
             notify,
             announcements,
             tracks,
+            load_sharing,
         })
     }
 
@@ -242,6 +260,9 @@ impl VirtualRouterConfig {
             );
             return;
         };
+        if let Some(sharing) = &self.load_sharing {
+            sharing.check_on_port(port, mistakes);
+        }
         for address in &self.virtual_addresses {
             let within = port
                 .addresses
@@ -329,10 +350,35 @@ impl VirtualRouterConfig {
     }
 }
 
-pub(super) fn check(routers: &[VirtualRouterConfig], ports: &Ports, mistakes: &mut Mistakes) {
+/// What a sleep of the workers has to leave of an advertisement interval: a frame is known to be taken after some three of them.
+const SLEEPS_PER_INTERVAL: u32 = 5;
+
+pub(super) fn check(
+    routers: &[VirtualRouterConfig],
+    ports: &Ports,
+    idle_sleep: Duration,
+    mistakes: &mut Mistakes,
+) {
     let mut seen = HashSet::new();
     for router in routers {
         router.check(ports, mistakes);
+        let interval = &router.advertisement_interval;
+        if idle_sleep * SLEEPS_PER_INTERVAL > interval.value {
+            mistakes.note(
+                &interval.span,
+                Mistake::new(
+                    format!(
+                        "workers that sleep for {} when idle hear advertisements every {} too late",
+                        value::duration_text(idle_sleep),
+                        value::duration_text(interval.value)
+                    ),
+                    format!(
+                        "let `idle-sleep` of [workers] be {} at most, or advertise less often",
+                        value::duration_text(interval.value / SLEEPS_PER_INTERVAL)
+                    ),
+                ),
+            );
+        }
         if !seen.insert((&router.port.value, router.vrid.value)) {
             mistakes.note(
                 &router.vrid.span,

@@ -31,7 +31,7 @@ use thiserror::Error;
 use vrrpd::{Moment, Time};
 
 use crate::command::Command;
-use crate::config::{Config, LoadError, Machine};
+use crate::config::{Config, LoadError, Machine, duration_text};
 use crate::log::Log;
 use crate::request::Request;
 use crate::show::{Answer, Done};
@@ -77,6 +77,8 @@ pub struct Control {
     links: Vec<bool>,
     next_link_look: Time,
     quit: bool,
+    /// By when everything is to be given away; the router ends then.
+    drain_until: Option<Time>,
 }
 
 /// What connects the control thread with the outside.
@@ -117,7 +119,7 @@ enum ReloadFailed {
 }
 
 impl Control {
-    /// Puts `config`, which was read from `file`, in force over a data plane that was started with it.
+    /// Puts `config`, which was read from `file`, in force over a data plane that was started with it. `seed` is random.
     ///
     /// # Errors
     /// The routes do not fit, or the protocol refuses a virtual router.
@@ -127,13 +129,14 @@ impl Control {
         road: Road,
         answers: Answers,
         outside: Outside,
+        seed: u64,
     ) -> Result<Self, ConfigureError> {
         let ports = road.dataplane.ports().len();
         let mut control = Self {
             file: file.to_owned(),
             config,
             road,
-            router: Router::new(HostConfig::default()),
+            router: Router::new(HostConfig::default(), seed),
             answers,
             outside,
             reading: None,
@@ -142,6 +145,7 @@ impl Control {
             links: vec![false; ports],
             next_link_look: Time::ZERO,
             quit: false,
+            drain_until: None,
         };
         let config = control.config.clone();
         control.configure(&config)?;
@@ -149,17 +153,44 @@ impl Control {
         Ok(control)
     }
 
-    /// Goes round until a signal or a command ends it; then masters resign, workers and ports stop, and what was lost of the
+    /// Goes round until a signal or a command ends it, which gives away first what it is in charge of; then masters resign, workers and ports stop, and what was lost of the
     /// packet buffers is logged.
     pub fn run(mut self) {
         self.outside.supervisor.ready();
-        while !self.quit && !self.outside.signals.stop() {
+        while !self.ends() {
             let busy = self.round();
             if !busy {
                 self.wait();
             }
         }
         self.stop();
+    }
+
+    /// Whether it is time to end. Told to stop, the router first gives away what it is in charge of.
+    fn ends(&mut self) -> bool {
+        if self.drain_until.is_none() && self.outside.signals.stop() {
+            self.begin_drain();
+        }
+        let Some(until) = self.drain_until else {
+            return self.quit;
+        };
+        let drained = self.router.vrrp().is_drained();
+        if !drained && self.at().now >= until {
+            tracing::warn!(
+                "not everything could be given away within {}; ending all the same",
+                duration_text(self.config.control.stop_limit)
+            );
+            return true;
+        }
+        self.quit || drained
+    }
+
+    fn begin_drain(&mut self) {
+        self.outside.supervisor.stopping();
+        let at = self.at();
+        self.drain_until
+            .get_or_insert(at.now + self.config.control.stop_limit);
+        self.router.vrrp_mut().drain(at);
     }
 
     /// One round: everything of VRRP that has arrived, then so much of the rest, then timers. Returns whether more frames wait.
@@ -172,9 +203,11 @@ impl Control {
         let arp = self.take(now, PuntClass::Arp, ARP_BUDGET);
         let rest = self.take(now, PuntClass::Rest, REST_BUDGET);
         self.look_at_links(at);
+        self.router.hear_workers(at, &mut self.road);
         self.router.carry_out(at, &mut self.road);
         self.router.tick(at);
         self.router.carry_out(at, &mut self.road);
+        self.router.publish(&mut self.road);
         if self.outside.signals.take_reload() {
             self.begin_reload(Vec::new());
         }
@@ -265,6 +298,11 @@ impl Control {
     fn serve(&mut self, request: Request) {
         match &request.command {
             Command::Reload => self.begin_reload(vec![request]),
+            Command::Drain => {
+                self.begin_drain();
+                let text = "the router gives everything away, then ends";
+                request.answer(Ok(Answer::Done(Done::new(text))));
+            }
             Command::Quit => {
                 self.quit = true;
                 request.answer(Ok(Answer::Done(Done::new("the router ends"))));
@@ -369,7 +407,9 @@ impl Control {
 
     /// Masters resign; then everything ends, in the order in which it depends on each other.
     fn stop(mut self) {
-        self.outside.supervisor.stopping();
+        if self.drain_until.is_none() {
+            self.outside.supervisor.stopping();
+        }
         let at = self.at();
         self.router.shutdown(at, &mut self.road);
         let Self { router, road, .. } = self;

@@ -7,7 +7,7 @@ use dataplane::addr::{Ipv4Prefix, MacAddr};
 use vrrpd::Weight;
 
 use super::host::{Port, PortIndex, Route};
-use super::vrrp::{AddressWatch, GroupConfig, Tracked, Watch};
+use super::vrrp::{AddressWatch, GroupConfig, SharingConfig, Tracked, Watch};
 use crate::config::{Config, RouteTarget, TrackConfig, TrackTarget, VirtualRouterConfig};
 
 /// The ports as the host knows them; `macs` are their link addresses in the order of the file.
@@ -75,11 +75,22 @@ fn group(config: &Config, router: &VirtualRouterConfig) -> Option<GroupConfig> {
         .iter()
         .find(|own| own.contains(virtual_address))
         .or(addresses.first())?;
+    let protocol = router.protocol()?;
+    let sharing = match &router.load_sharing {
+        Some(settings) => Some(SharingConfig::new(
+            settings,
+            &protocol,
+            &router.port,
+            local.addr(),
+            local.masked(),
+        )?),
+        None => None,
+    };
     Some(GroupConfig {
         port,
         port_name: router.port.value.clone(),
         local: local.addr(),
-        protocol: router.protocol()?,
+        protocol,
         tracked: router
             .tracks
             .iter()
@@ -87,6 +98,7 @@ fn group(config: &Config, router: &VirtualRouterConfig) -> Option<GroupConfig> {
             .collect(),
         source_mac: router.source_mac,
         hook: (!router.notify.is_empty()).then(|| router.notify.clone()),
+        sharing,
     })
 }
 

@@ -1,18 +1,20 @@
 //! The control thread's hands on the data plane: what the router decides becomes commands for the workers, and what cannot
 //! be carried out is counted.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use dataplane::addr::MacAddr;
 use dataplane::dpdk::Mbuf;
+use dataplane::handover::{HandoverDone, HandoverId, HandoverStep, Learned};
 use dataplane::verdict::{Verdict, VerdictTable};
-use dataplane::{Dataplane, Group, MatchOn, NextHop, RouteChange};
+use dataplane::{Dataplane, Full, Group, MatchOn, NextHop, Published, RouteChange};
 
 use super::host::{PortIndex, Route};
 use super::router::Workers;
 use super::routes::Change;
-use super::vrrp::{Charge, GroupKey, HookCall, HookRunner};
+use super::vrrp::{Charge, GroupKey, HookCall, HookRunner, Taken};
 
 /// Frames of this router's own that were lost on their way to a worker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,6 +45,9 @@ pub struct Road {
     pub hooks: HookRunner,
     /// What was lost.
     pub lost: LostFrames,
+    /// Verdict tables that the workers have yet to take up.
+    published: BTreeMap<Taken, Published>,
+    next_taken: Taken,
 }
 
 impl Road {
@@ -53,6 +58,8 @@ impl Road {
             dataplane,
             hooks,
             lost: LostFrames::default(),
+            published: BTreeMap::new(),
+            next_taken: 0,
         }
     }
 
@@ -91,15 +98,16 @@ impl Workers for Road {
 
     fn set_charge(&mut self, group: GroupKey, charge: Option<Charge>) {
         let GroupKey { port, vrid } = group;
-        let charge = charge.map(|charge| Group {
-            verdicts: Arc::new(VerdictTable::uniform(
-                match charge {
-                    Charge::Ours => Verdict::Route,
-                    Charge::Others => Verdict::Discard,
-                },
-                0,
-            )),
-            match_on: MatchOn::Source,
+        let charge = charge.map(|charge| {
+            let (verdict, match_on) = match charge {
+                Charge::Ours => (Verdict::Route, MatchOn::Source),
+                Charge::Others => (Verdict::Discard, MatchOn::Source),
+                Charge::Shared(match_on) => (Verdict::Discard, match_on),
+            };
+            Group {
+                verdicts: Arc::new(VerdictTable::uniform(verdict, 0)),
+                match_on,
+            }
         });
         if let Err(error) = self.dataplane.set_group(port, vrid, charge) {
             tracing::error!(port, vrid, %error, "frames to the virtual MAC are not received");
@@ -124,6 +132,43 @@ impl Workers for Road {
 
     fn run_hook(&mut self, call: HookCall) {
         self.hooks.submit(call);
+    }
+
+    fn set_verdicts(&mut self, group: GroupKey, verdicts: Arc<VerdictTable>) -> Option<Taken> {
+        let published = self
+            .dataplane
+            .set_verdicts(group.port, group.vrid, verdicts)?;
+        let dataplane = &self.dataplane;
+        self.published
+            .retain(|_, published| !dataplane.has_taken_up(*published));
+        self.next_taken += 1;
+        self.published.insert(self.next_taken, published);
+        Some(self.next_taken)
+    }
+
+    fn has_taken_up(&self, taken: Taken) -> bool {
+        self.published
+            .get(&taken)
+            .is_none_or(|published| self.dataplane.has_taken_up(*published))
+    }
+
+    fn hand_over(
+        &mut self,
+        id: HandoverId,
+        conditions: &[u32],
+        step: HandoverStep,
+    ) -> Result<(), HandoverStep> {
+        self.dataplane
+            .hand_over(id, conditions, step)
+            .map_err(|Full(step)| step)
+    }
+
+    fn poll_handover(&mut self) -> Option<(HandoverId, HandoverDone)> {
+        self.dataplane.poll_handovers()
+    }
+
+    fn poll_learned(&mut self) -> Option<Learned> {
+        self.dataplane.poll_learned()
     }
 }
 

@@ -2,17 +2,26 @@
 //! and time, and carried out by the workers. No clock, no thread, no DPDK: the loop brings frames and time, and
 //! [`Workers`] stands for the data plane.
 
+use std::collections::VecDeque;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use dataplane::addr::{Ipv4Prefix, MacAddr};
+use dataplane::handover::{HandoverDone, HandoverId, HandoverStep, Learned};
+use dataplane::verdict::VerdictTable;
 use thiserror::Error;
 use vrrpd::{Moment, Time};
 
 use super::host::{self, HostConfig, HostStack, PortIndex, Route};
 use super::plan;
 use super::routes::{Change, RouteTable, derive};
-use super::vrrp::{self, ApplyError, Charge, GroupKey, HookCall, Vrrp};
+use super::vrrp::{self, ApplyError, Charge, GroupKey, HookCall, Taken, Vrrp};
 use crate::config::Config;
+
+/// Addresses of unknown end systems looked at in a round.
+const LEARNED_BUDGET: usize = 64;
+/// Gateways asked for at a time.
+const GATEWAYS_MAX: usize = 64;
 
 /// What the control thread has done by others: the workers' part, and commands of the operator's.
 pub trait Workers {
@@ -34,6 +43,37 @@ pub trait Workers {
     fn change_routes(&mut self, changes: &[Change]) -> Result<(), String>;
     /// Runs a command of the operator's.
     fn run_hook(&mut self, call: HookCall);
+
+    // What follows is for groups that share their load; workers that have none do without.
+
+    /// Publishes the verdicts of a group that shares its load; `None` if there is no such group.
+    fn set_verdicts(&mut self, _: GroupKey, _: Arc<VerdictTable>) -> Option<Taken> {
+        None
+    }
+    /// Whether every worker has taken up what was published then.
+    fn has_taken_up(&self, _: Taken) -> bool {
+        true
+    }
+    /// Has every worker do a step of a move, for conditions with these indices.
+    ///
+    /// # Errors
+    /// Gives the step back if too many wait already.
+    fn hand_over(
+        &mut self,
+        _: HandoverId,
+        _: &[u32],
+        step: HandoverStep,
+    ) -> Result<(), HandoverStep> {
+        Err(step)
+    }
+    /// The next step that every worker has done.
+    fn poll_handover(&mut self) -> Option<(HandoverId, HandoverDone)> {
+        None
+    }
+    /// The next address that was seen in a packet that no condition names.
+    fn poll_learned(&mut self) -> Option<Learned> {
+        None
+    }
 }
 
 /// Why a configuration cannot be put in force.
@@ -53,16 +93,19 @@ pub struct Router<P> {
     host: HostStack<P>,
     vrrp: Vrrp,
     routes: RouteTable,
+    /// Steps of moves that the workers had no room for.
+    steps: VecDeque<(HandoverId, Vec<u32>, HandoverStep)>,
 }
 
 impl<P: AsRef<[u8]> + AsMut<[u8]>> Router<P> {
-    /// A router without ports.
+    /// A router without ports. `seed` is random, see [`Vrrp::new`].
     #[must_use]
-    pub fn new(config: HostConfig) -> Self {
+    pub fn new(config: HostConfig, seed: u64) -> Self {
         Self {
             host: HostStack::new(config),
-            vrrp: Vrrp::new(),
+            vrrp: Vrrp::new(seed),
             routes: RouteTable::default(),
+            steps: VecDeque::new(),
         }
     }
 
@@ -138,6 +181,55 @@ impl<P: AsRef<[u8]> + AsMut<[u8]>> Router<P> {
         self.host.flush_port(port);
     }
 
+    /// Takes what the workers have to say of moves, verdicts and unknown end systems.
+    pub fn hear_workers(&mut self, at: impl Into<Moment>, workers: &mut impl Workers<Packet = P>) {
+        let at = at.into();
+        while let Some((id, done)) = workers.poll_handover() {
+            self.vrrp.handed_over(at, id, done);
+        }
+        self.vrrp.settle(at, |taken| workers.has_taken_up(taken));
+        for _ in 0..LEARNED_BUDGET {
+            let Some(learned) = workers.poll_learned() else {
+                break;
+            };
+            self.vrrp.packet_seen(at, learned);
+        }
+    }
+
+    /// Tells the workers what has been decided of conditions: at most one table a group.
+    pub fn publish(&mut self, workers: &mut impl Workers<Packet = P>) {
+        for (group, table) in self.vrrp.take_tables() {
+            if let Some(taken) = workers.set_verdicts(group, table) {
+                self.vrrp.published(group, taken);
+            }
+        }
+        while let Some((id, conditions, step)) = self.steps.pop_front() {
+            if let Err(step) = workers.hand_over(id, &conditions, step) {
+                self.steps.push_front((id, conditions, step));
+                break;
+            }
+        }
+    }
+
+    /// Has the neighbour asked for that packets to `address` go to.
+    fn prepare(&mut self, now: Time, address: Ipv4Addr) {
+        let next_hop = match self.route_to(address) {
+            Some((_, Route::Connected { port })) => Some((port, address)),
+            Some((_, Route::Gateway { port, address })) => Some((port, address)),
+            _ => None,
+        };
+        if let Some((port, address)) = next_hop {
+            self.host.resolve(now, port, address);
+        }
+    }
+
+    /// Has the gateways asked for.
+    fn prepare_gateways(&mut self, now: Time) {
+        for (port, address) in self.routes.gateways().take(GATEWAYS_MAX) {
+            self.host.resolve(now, port, address);
+        }
+    }
+
     /// Lets due timers act; everything that has arrived is to be handed over, and carried out, before.
     pub fn tick(&mut self, at: impl Into<Moment>) {
         let at = at.into();
@@ -187,6 +279,9 @@ impl<P: AsRef<[u8]> + AsMut<[u8]>> Router<P> {
             host::Output::Forward { port, packet } => workers.forward(port, packet),
             host::Output::SetNeighbour { port, address, mac } => {
                 workers.set_neighbour(port, address, mac);
+                if mac.is_some() {
+                    self.vrrp.neighbour_there(at, port, address);
+                }
             }
             host::Output::EchoReply {
                 source,
@@ -232,6 +327,19 @@ impl<P: AsRef<[u8]> + AsMut<[u8]>> Router<P> {
                 );
             }
             vrrp::Output::Hook(call) => workers.run_hook(call),
+            vrrp::Output::HandOver {
+                id,
+                conditions,
+                step,
+            } => self.steps.push_back((id, conditions, step)),
+            vrrp::Output::Ask { port, address } => {
+                let known = self.host.resolve(at.now, port, address);
+                if known.is_some_and(|state| state.mac().is_some()) {
+                    self.vrrp.neighbour_there(at, port, address);
+                }
+            }
+            vrrp::Output::Prepare(address) => self.prepare(at.now, address),
+            vrrp::Output::PrepareGateways => self.prepare_gateways(at.now),
         }
     }
 
@@ -245,6 +353,11 @@ impl<P: AsRef<[u8]> + AsMut<[u8]>> Router<P> {
     #[must_use]
     pub const fn vrrp(&self) -> &Vrrp {
         &self.vrrp
+    }
+
+    /// The virtual routers, to be told what the operator wants.
+    pub const fn vrrp_mut(&mut self) -> &mut Vrrp {
+        &mut self.vrrp
     }
 
     /// The routes, to be shown.

@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 
 use dataplane::addr::Ipv4Prefix;
 
-use super::host::{Port, Route, Routes, Virtual};
+use super::host::{Port, PortIndex, Route, Routes, Virtual};
 
 /// A set of routes, one to a prefix.
 pub type RouteSet = BTreeMap<Ipv4Prefix, Route>;
@@ -63,6 +63,8 @@ pub fn derive<'a>(
 pub struct RouteTable {
     /// Only lengths that have routes are here.
     by_length: BTreeMap<u8, BTreeMap<u32, Route>>,
+    /// Every gateway, by its port, with the number of routes that lead to it.
+    gateways: BTreeMap<(PortIndex, Ipv4Addr), usize>,
 }
 
 impl RouteTable {
@@ -93,18 +95,40 @@ impl RouteTable {
     pub fn apply(&mut self, change: Change) {
         match change {
             Change::Set(prefix, route) => {
+                if let Route::Gateway { port, address } = route {
+                    *self.gateways.entry((port, address)).or_default() += 1;
+                }
                 let networks = self.by_length.entry(prefix.len()).or_default();
-                networks.insert(prefix.network().to_bits(), route);
+                let before = networks.insert(prefix.network().to_bits(), route);
+                self.forget_gateway(before);
             }
             Change::Remove(prefix) => {
                 if let Some(networks) = self.by_length.get_mut(&prefix.len()) {
-                    networks.remove(&prefix.network().to_bits());
+                    let before = networks.remove(&prefix.network().to_bits());
                     if networks.is_empty() {
                         self.by_length.remove(&prefix.len());
                     }
+                    self.forget_gateway(before);
                 }
             }
         }
+    }
+
+    /// A route is no more.
+    fn forget_gateway(&mut self, route: Option<Route>) {
+        if let Some(Route::Gateway { port, address }) = route
+            && let Some(routes) = self.gateways.get_mut(&(port, address))
+        {
+            *routes -= 1;
+            if *routes == 0 {
+                self.gateways.remove(&(port, address));
+            }
+        }
+    }
+
+    /// Every gateway with its port.
+    pub fn gateways(&self) -> impl Iterator<Item = (PortIndex, Ipv4Addr)> {
+        self.gateways.keys().copied()
     }
 
     /// What has to change for the table to hold exactly `wanted`. Removals come first, so that no more routes are ever there
@@ -142,6 +166,8 @@ impl Routes for RouteTable {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use dataplane::addr::MacAddr;
     use proptest::prelude::*;
 
@@ -287,6 +313,12 @@ mod tests {
             }
             prop_assert_eq!(table.count(), new.len());
             prop_assert_eq!(table.iter().collect::<RouteSet>(), new.clone());
+            let gateways = new.values().filter_map(|route| match route {
+                Route::Gateway { port, address } => Some((*port, *address)),
+                _ => None,
+            });
+            let gateways: BTreeSet<_> = gateways.collect();
+            prop_assert!(table.gateways().eq(gateways));
             for bits in probes {
                 let probe = Ipv4Addr::from_bits(bits << 28 | bits << 14 | bits);
                 let walked = new

@@ -29,8 +29,8 @@ pub struct WorkerBacklog {
 /// Packets of one condition on hold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct OnHold {
-    /// The condition's index.
-    pub condition: u32,
+    /// The condition: an end system's address, or `rest`.
+    pub condition: String,
     /// How many.
     pub packets: u64,
 }
@@ -52,7 +52,7 @@ impl Backlog {
             let on_hold = worker
                 .on_hold
                 .iter()
-                .map(|held| (format!("condition {} held", held.condition), held.packets));
+                .map(|held| (format!("{} on hold", held.condition), held.packets));
             let waiting = worker
                 .waiting
                 .iter()

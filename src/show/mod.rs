@@ -5,18 +5,22 @@
 //! The names of the JSON fields are stable and written in snake case; `docs/operation.md` lists them. Lists that can grow
 //! without end are cut at [`ROWS_MAX`] rows and say how many there are.
 
+mod allocation;
 mod backlog;
 mod config;
 mod counters;
 mod done;
+mod end_systems;
 mod fwd_stats;
 mod lcores;
 mod mempool;
+mod moves;
 mod neighbours;
 mod port_info;
 mod port_stats;
 mod port_xstats;
 mod route;
+mod routers;
 mod table;
 mod vrrp;
 
@@ -25,18 +29,22 @@ mod tests;
 
 use serde::Serialize;
 
+pub use allocation::{Allocated, Allocation, GroupAllocation};
 pub use backlog::{Backlog, OnHold, Waiting, WorkerBacklog};
 pub use config::ConfigInForce;
 pub use counters::{CounterGroup, Counters};
 pub use done::Done;
+pub use end_systems::{EndSystem, EndSystems, GroupEndSystems};
 pub use fwd_stats::{FwdCounters, FwdStats, PortFwd};
 pub use lcores::{Control, Lcores, Worker};
 pub use mempool::{Mempool, Pool};
+pub use moves::{GroupMoves, Move, Moves};
 pub use neighbours::{Neighbour, NeighbourState, Neighbours};
 pub use port_info::{LinkInfo, PortDetails, PortInfo};
 pub use port_stats::{PortCounters, PortStats, RateMeter, Rates};
 pub use port_xstats::{ExtendedCounters, PortXstats};
 pub use route::{Leads, Route, RouteEntry};
+pub use routers::{GroupRouter, GroupRouters, Installed, Routers};
 pub use vrrp::{VirtualRouter, VirtualRouterTrack, VirtualRouterTransition, Vrrp};
 
 /// The most rows of a list that one answer shows, so that an answer keeps the control thread only for a moment.
@@ -57,6 +65,10 @@ pub enum Answer {
     Route(Route),
     Neighbours(Neighbours),
     Vrrp(Vrrp),
+    Routers(Routers),
+    Allocation(Allocation),
+    Moves(Moves),
+    EndSystems(EndSystems),
     Backlog(Backlog),
     Mempool(Mempool),
     Config(ConfigInForce),
@@ -77,6 +89,10 @@ impl Answer {
             Self::Route(shown) => shown.table(),
             Self::Neighbours(shown) => shown.table(),
             Self::Vrrp(shown) => shown.table(),
+            Self::Routers(shown) => shown.table(),
+            Self::Allocation(shown) => shown.table(),
+            Self::Moves(shown) => shown.table(),
+            Self::EndSystems(shown) => shown.table(),
             Self::Backlog(shown) => shown.table(),
             Self::Mempool(shown) => shown.table(),
             Self::Config(shown) => shown.table(),

@@ -291,7 +291,7 @@ fn backlog_and_mempool_are_tables() {
             limit: 2048,
             overflowed: 1,
             on_hold: vec![OnHold {
-                condition: 7,
+                condition: "192.0.2.17".into(),
                 packets: 5,
             }],
             waiting: vec![Waiting {
@@ -302,15 +302,15 @@ fn backlog_and_mempool_are_tables() {
     });
     assert_eq!(
         backlog.text(),
-        "lcore     why               packets  limit  overflowed\n\
-         worker 0  all                     7   2048           1\n\
-         worker 0  condition 7 held        5      -           -\n\
-         worker 0  waiting for wan         2      -           -\n"
+        "lcore     why                 packets  limit  overflowed\n\
+         worker 0  all                       7   2048           1\n\
+         worker 0  192.0.2.17 on hold        5      -           -\n\
+         worker 0  waiting for wan           2      -           -\n"
     );
     assert_eq!(
         json(&backlog),
         json!({"workers": [{
-            "number": 0, "limit": 2048, "overflowed": 1, "on_hold": [{"condition": 7, "packets": 5}],
+            "number": 0, "limit": 2048, "overflowed": 1, "on_hold": [{"condition": "192.0.2.17", "packets": 5}],
             "waiting": [{"port": "wan", "packets": 2}],
         }]})
     );
@@ -339,4 +339,124 @@ fn the_configuration_is_shown_as_toml_and_as_json() {
     let shown = Answer::Config(shown);
     assert_eq!(shown.text(), "idle-sleep = \"50us\"\n");
     assert_eq!(json(&shown), json!({"config": {"idle-sleep": "50us"}}));
+}
+
+fn installed() -> Installed {
+    Installed {
+        epoch: 3,
+        issuer: Some(Ipv4Addr::new(192, 0, 2, 2)),
+        generation: 17,
+        digest: "00000000000000ff".into(),
+    }
+}
+
+#[test]
+fn routers_are_shown_with_what_each_has_installed() {
+    let router = |last: u8, is_this: bool| GroupRouter {
+        router_id: Ipv4Addr::new(192, 0, 2, last),
+        address: (!is_this).then(|| Ipv4Addr::new(192, 0, 2, last).into()),
+        is_this,
+        state: "working".into(),
+        master: is_this,
+        priority: 100,
+        weight: 50,
+        conditions: 4,
+        heard_ms_ago: None,
+        installed: installed(),
+    };
+    let shown = Answer::Routers(Routers {
+        groups: vec![GroupRouters {
+            port: "lan".into(),
+            vrid: 7,
+            mode: "sequence",
+            router_id: Ipv4Addr::new(192, 0, 2, 2),
+            authority: Some(Ipv4Addr::new(192, 0, 2, 2)),
+            installed: installed(),
+            routers: vec![router(2, true), router(3, false)],
+            counters: [("x", 1)].into(),
+            refused: [("hmac", 2)].into(),
+        }],
+    });
+    assert_eq!(
+        shown.text(),
+        "port  vrid  router            address    state    role    priority  weight  conditions  generation  epoch  digest\n\
+         lan      7  192.0.2.2 (this)  -          working  master       100      50           4          17      3  00000000000000ff\n\
+         lan      7  192.0.2.3         192.0.2.3  working               100      50           4          17      3  00000000000000ff\n"
+    );
+    let object = json(&shown);
+    let group = &object["groups"][0];
+    assert_eq!(group["generation"], 17);
+    assert_eq!(group["refused"], json!({"hmac": 2}));
+    assert_eq!(group["routers"][1]["address"], "192.0.2.3");
+    assert_eq!(group["routers"][1]["digest"], "00000000000000ff");
+}
+
+#[test]
+fn an_allocation_says_who_is_in_charge_and_is_cut_when_it_is_long() {
+    let allocated = (0..ROWS_MAX + 1).map(|_| Allocated {
+        condition: "rest".into(),
+        router: Ipv4Addr::new(192, 0, 2, 2),
+        from: Some(Ipv4Addr::new(192, 0, 2, 3)),
+        verdict: "hold",
+    });
+    let group = GroupAllocation::new("lan".into(), 7, installed(), allocated);
+    let shown = Answer::Allocation(Allocation {
+        groups: vec![group],
+    });
+    let text = shown.text();
+    assert!(
+        text.contains("lan      7  rest       192.0.2.2  192.0.2.3  hold\n"),
+        "{text}"
+    );
+    assert!(text.ends_with("4096 of 4097 shown\n"), "{text}");
+    let group = &json(&shown)["groups"][0];
+    assert_eq!(
+        (&group["total"], &group["epoch"]),
+        (&json!(4097), &json!(3))
+    );
+    assert_eq!(
+        group["conditions"][0],
+        json!({"condition": "rest", "router": "192.0.2.2", "from": "192.0.2.3", "verdict": "hold"})
+    );
+}
+
+#[test]
+fn moves_and_end_systems_are_tables() {
+    let one = Move {
+        from: Ipv4Addr::new(192, 0, 2, 2),
+        to: Ipv4Addr::new(192, 0, 2, 3),
+        epoch: 3,
+        generation: 18,
+        batch: 0,
+        status: "holding",
+        conditions: 2,
+        first: "192.0.2.17".into(),
+    };
+    let counters = [("taken", 5), ("given", 0)].into();
+    let shown = Answer::Moves(Moves {
+        groups: vec![GroupMoves::new("lan".into(), 7, [one], counters)],
+    });
+    assert_eq!(
+        shown.text(),
+        "port  vrid  from       to         generation  epoch  batch  status   conditions  first\n\
+         lan      7  192.0.2.2  192.0.2.3          18      3      0  holding           2  192.0.2.17\n\
+         lan 7 taken: 5\n"
+    );
+    assert_eq!(json(&shown)["groups"][0]["moves"][0]["status"], "holding");
+    let system = EndSystem {
+        address: "192.0.2.17".into(),
+        behind: None,
+        seen: "neighbour",
+        seen_ms_ago: Some(1500.0),
+        rate_kbit_s: 8,
+    };
+    let shown = Answer::EndSystems(EndSystems {
+        groups: vec![GroupEndSystems::new("lan".into(), 7, [system])],
+    });
+    assert_eq!(
+        shown.text(),
+        "port  vrid  address     behind  seen       s ago  kbit/s\n\
+         lan      7  192.0.2.17       -  neighbour    1.5       8\n"
+    );
+    assert_eq!(json(&shown)["groups"][0]["total"], 1);
 }

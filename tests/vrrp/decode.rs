@@ -71,6 +71,27 @@ fn an_election_decodes(version: u8) {
 }
 
 #[test]
+fn advertisements_come_from_the_virtual_mac_if_the_operator_wants_that() {
+    let lan = Lan::new(2);
+    let capture = Capture::start(lan.host_end(), "").expect("a capture");
+    let further = "source-mac = \"virtual\"";
+    let low = Member::start_with(&lan, 0, &Settings::new(3, 100), further);
+    let high = Member::start_with(&lan, 1, &Settings::new(3, 150), further);
+    poll::until("a master", PATIENCE, || Ok(high.is_master().then_some(()))).expect("a master");
+    high.stop();
+    poll::until("the other", PATIENCE, || Ok(low.is_master().then_some(()))).expect("a master");
+    assert_eq!(low.refusals(), []);
+    low.stop();
+    let captured = capture.finish().expect("a capture");
+    decodes(captured.path(), 3, 4);
+    let sources = tshark(captured.path(), "vrrp", &["eth.src"]);
+    assert!(
+        sources.iter().all(|source| source == "00:00:5e:00:01:07"),
+        "{sources:?}"
+    );
+}
+
+#[test]
 fn tshark_decodes_every_packet_of_version_2_without_a_warning() {
     an_election_decodes(2);
 }

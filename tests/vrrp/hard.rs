@@ -5,13 +5,14 @@ use std::time::Instant;
 
 use dataplane::addr::MacAddr;
 use dataplane::wire::arp::{Operation, Packet};
+use lab::link::End;
 use lab::packet_socket::PacketSocket;
 use lab::poll;
 use lab::process::{Process, command};
 use nix::sys::signal::Signal;
 
 use crate::member::{Member, PATIENCE};
-use crate::network::{Lan, Settings, VIRTUAL};
+use crate::network::{INTERFACE, Lan, Settings, VIRTUAL, VRID, address_of};
 use crate::watch::{Watch, longest_dispute};
 
 #[test]
@@ -119,6 +120,76 @@ fn request(number: u32) -> Vec<u8> {
     frame
 }
 
+#[test]
+fn the_master_alone_answers_for_the_virtual_address_and_with_the_virtual_mac() {
+    const REQUESTS: u32 = 5;
+    let lan = Lan::new(3);
+    let settings = |index: usize| Settings::new(3, [100, 200, 150][index]);
+    let start = |index| Member::start(&lan, index, &settings(index));
+    let routers = [start(0), start(1), start(2)];
+    poll::until("the second as the only master", PATIENCE, || {
+        let masters: Vec<bool> = routers.iter().map(Member::is_master).collect();
+        Ok((masters == [false, true, false]).then_some(()))
+    })
+    .expect("a master");
+    let master = End::of(lan.router(1), INTERFACE).mac().expect("a MAC");
+    let socket = PacketSocket::open(lan.host_end()).expect("a socket");
+    let answered = |frame: &[u8]| {
+        let packet = Packet::parse(frame.get(14..)?).ok()?;
+        let from = frame.get(6..12)?.to_vec();
+        let answers = packet.operation == Operation::Reply && packet.sender == VIRTUAL;
+        answers.then_some((from, packet.sender_mac))
+    };
+    for number in 0..REQUESTS {
+        socket.send(&request(number)).expect("sent");
+    }
+    let (mut answers, mut advertisements) = (Vec::new(), 0);
+    // By the third advertisement everybody has had time to answer who should not.
+    while advertisements < 3 {
+        let frame = socket.receive(PATIENCE).expect("a frame");
+        let frame = frame.expect("advertisements");
+        answers.extend(answered(&frame));
+        advertisements += usize::from(frame.get(23) == Some(&vrrpd::wire::PROTOCOL));
+    }
+    let master: MacAddr = master.parse().expect("a MAC");
+    let expected = (master.0.to_vec(), MacAddr::virtual_v4(VRID));
+    assert_eq!(answers, vec![expected; REQUESTS as usize]);
+}
+
+#[test]
+fn a_master_whose_workers_are_stopped_is_replaced_and_listens_before_it_is_master_again() {
+    let lan = Lan::new(2);
+    let first = Member::start(&lan, 0, &Settings::new(3, 150));
+    let second = Member::start(&lan, 1, &Settings::new(3, 100));
+    let only_master = |one: &Member<'_>, other: &Member<'_>| {
+        poll::until("one master", PATIENCE, || {
+            Ok((one.is_master() && !other.is_master()).then_some(()))
+        })
+        .expect("one master");
+    };
+    only_master(&first, &second);
+    first.json("stop");
+    poll::until("the second as master", PATIENCE, || {
+        Ok(second.is_master().then_some(()))
+    })
+    .expect("a master");
+    let watch = Watch::start(lan.host_end());
+    let sent = second.counter("advertisement-sent");
+    poll::until("advertisements", PATIENCE, || {
+        Ok((second.counter("advertisement-sent") >= sent + 5).then_some(()))
+    })
+    .expect("advertisements");
+    let seen = watch.finish();
+    assert!(
+        seen.iter().all(|seen| seen.from == address_of(1)),
+        "{seen:?}"
+    );
+    first.json("start");
+    only_master(&first, &second);
+    assert_eq!(first.counter("stalls"), 1);
+    assert_eq!(first.last_cause(), "lower-priority-master");
+}
+
 /// ARP frames that have come to the control thread, or were dropped because there were too many.
 fn arp_frames(member: &Member<'_>) -> u64 {
     let counters = member.json("show counters");
@@ -128,7 +199,7 @@ fn arp_frames(member: &Member<'_>) -> u64 {
 
 #[test]
 fn a_storm_of_arp_requests_makes_nobody_take_over() {
-    const STORM_FRAMES: u64 = 200_000;
+    const STORM_FRAMES: u64 = 100_000;
     let lan = Lan::new(2);
     let first = Member::start(&lan, 0, &Settings::new(3, 150));
     let second = Member::start(&lan, 1, &Settings::new(3, 100));

@@ -1,7 +1,7 @@
 //! A burst: up to [`BURST_MAX`] packet buffers that travel together.
 
 use std::mem::{self, MaybeUninit};
-use std::slice;
+use std::{hint, slice};
 
 use dpdk_sys::rte_mbuf;
 
@@ -31,6 +31,9 @@ impl Burst {
     #[inline]
     #[must_use]
     pub fn len(&self) -> usize {
+        // SAFETY: no method lets `length` pass BURST_MAX. The compiler is told, so that a loop over a burst may walk arrays
+        // of that length without checks.
+        unsafe { hint::assert_unchecked(self.length <= BURST_MAX) };
         self.length
     }
 
@@ -53,7 +56,7 @@ impl Burst {
     #[must_use]
     pub fn as_slice(&self) -> &[Mbuf] {
         // SAFETY: the first `length` are initialised.
-        unsafe { slice::from_raw_parts(self.mbufs.as_ptr().cast(), self.length) }
+        unsafe { slice::from_raw_parts(self.mbufs.as_ptr().cast(), self.len()) }
     }
 
     /// As [`Burst::as_slice`], to write.
@@ -61,7 +64,17 @@ impl Burst {
     #[must_use]
     pub fn as_mut_slice(&mut self) -> &mut [Mbuf] {
         // SAFETY: as for `as_slice`; `self` is borrowed alone.
-        unsafe { slice::from_raw_parts_mut(self.mbufs.as_mut_ptr().cast(), self.length) }
+        unsafe { slice::from_raw_parts_mut(self.mbufs.as_mut_ptr().cast(), self.len()) }
+    }
+
+    /// Octets of all frames.
+    #[inline]
+    #[must_use]
+    pub fn octets(&self) -> u64 {
+        self.as_slice()
+            .iter()
+            .map(|mbuf| u64::from(mbuf.frame_octets()))
+            .sum()
     }
 
     /// Appends a packet.
@@ -89,6 +102,29 @@ impl Burst {
             next: 0,
             length,
         }
+    }
+
+    /// Moves the packets whose bits are set in `places` to `into`, in order; the others close ranks. What `into` held
+    /// before is freed. Without a branch on the bits: they may be as good as random.
+    pub fn part(&mut self, places: u64, into: &mut Self) {
+        into.clear();
+        let length = mem::take(&mut self.length).min(BURST_MAX);
+        let (mut kept, mut gone) = (0, 0);
+        let (slots, gone_slots) = (self.as_raw(), into.as_raw());
+        for place in 0..length {
+            let goes = usize::from(places >> place & 1 != 0);
+            // SAFETY: `place`, and `kept` and `gone`, which never exceed it, lie within a burst. Every pointer is copied to
+            // both sides, and stays on the one whose count grows: the other is overwritten, or lies behind the end.
+            unsafe {
+                let mbuf = slots.add(place).read();
+                slots.add(kept).write(mbuf);
+                gone_slots.add(gone).write(mbuf);
+            }
+            kept += 1 - goes;
+            gone += goes;
+        }
+        self.length = kept;
+        into.length = gone;
     }
 
     /// Frees all packets in one call.

@@ -87,7 +87,7 @@ impl Mbuf {
     #[inline]
     pub fn truncate(&mut self, octets: u16) {
         let raw = self.raw_mut();
-        if raw.nb_segs == 1 && octets < raw.data_len {
+        if octets < raw.data_len && raw.nb_segs == 1 {
             raw.data_len = octets;
             raw.pkt_len = u32::from(octets);
         }

@@ -11,6 +11,7 @@ mod port;
 mod prefetch;
 mod table;
 mod thread;
+mod vectors;
 
 pub use burst::{BURST_MAX, Burst};
 pub use carrier::Carrier;
@@ -24,6 +25,7 @@ pub use port::{
 pub use prefetch::prefetch;
 pub use table::Table;
 pub use thread::{RegisterError, Registration, schedule_realtime, tsc_cycles, tsc_hz};
+pub use vectors::{Compute, with_vectors};
 
 use std::ffi::{CStr, CString, c_char, c_int};
 

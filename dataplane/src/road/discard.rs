@@ -2,19 +2,13 @@
 
 use super::Doors;
 use crate::counters::DiscardReason;
-use crate::dpdk::Mbuf;
+use crate::dpdk::{Burst, Mbuf};
 
 impl Doors {
     /// Discards a packet.
     #[inline]
     pub(crate) fn discard(&mut self, mbuf: Mbuf, reason: DiscardReason) {
         self.shared.counters.discards(reason).add(1);
-        self.discard_counted(mbuf);
-    }
-
-    /// Discards a packet that the caller counts.
-    #[inline(always)]
-    pub(super) fn discard_counted(&mut self, mbuf: Mbuf) {
         if let Err(mbuf) = self.discarded.push(mbuf) {
             self.discarded.clear();
             // The burst is empty now, so it takes the packet.
@@ -22,7 +16,17 @@ impl Doors {
         }
     }
 
-    /// Frees what was discarded.
+    /// Discards a burst.
+    #[inline]
+    pub(crate) fn discard_all(&self, mbufs: &mut Burst, reason: DiscardReason) {
+        self.shared
+            .counters
+            .discards(reason)
+            .add(mbufs.len() as u64);
+        mbufs.clear();
+    }
+
+    /// Frees what was discarded one by one.
     #[inline]
     pub(crate) fn free_discarded(&mut self) {
         self.discarded.clear();

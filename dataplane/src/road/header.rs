@@ -15,78 +15,106 @@ pub(super) const VIRTUAL_MAC: u64 = u64::from_le_bytes([0x00, 0x00, 0x5e, 0x00, 
 pub(super) const VIRTUAL_MAC_BITS: u64 = (1 << 40) - 1;
 
 macro_rules! field {
-    ($(#[$doc:meta])* $name:ident: $type:ty = $from:ident[$($at:literal)*]) => {
+    ($(#[$doc:meta])* $name:ident: $type:ident = $from:ident at $at:literal) => {
         $(#[$doc])*
         #[inline(always)]
         pub(super) fn $name(headers: &Headers) -> $type {
-            <$type>::$from([$(headers[$at]),*])
+            const END: usize = $at + size_of::<$type>();
+            const { assert!(END <= HEADERS_OCTETS) };
+            // One load: the position is known to lie within the array.
+            headers[$at..].first_chunk().map_or(0, |octets| <$type>::$from(*octets))
         }
     };
 }
 
+field!(first_octets: u64 = from_le_bytes at 0);
 field!(
-    /// Octets 0 to 7: the destination MAC and two octets of the source MAC.
-    mac_octets: u64 = from_le_bytes[0 1 2 3 4 5 6 7]
-);
-field!(
-    /// Octets 6 to 13: the source MAC and the EtherType.
-    source_mac_octets: u64 = from_le_bytes[6 7 8 9 10 11 12 13]
-);
-field!(
-    /// Octets 12 to 15: EtherType, version and header length, type of service.
-    type_octets: u32 = from_le_bytes[12 13 14 15]
+    /// The source MAC and the EtherType.
+    from_octets: u64 = from_le_bytes at 6
 );
 field!(
     /// The IP packet's total length.
-    total_octets: u16 = from_be_bytes[16 17]
+    total_octets: u16 = from_be_bytes at 16
 );
 field!(
     /// Flags and fragment offset.
-    fragment_bits: u16 = from_be_bytes[20 21]
+    fragment_bits: u16 = from_be_bytes at 20
 );
 field!(
     /// Source address.
-    source: u32 = from_be_bytes[26 27 28 29]
+    source: u32 = from_be_bytes at 26
 );
 field!(
     /// Destination address.
-    destination: u32 = from_be_bytes[30 31 32 33]
+    destination: u32 = from_be_bytes at 30
 );
-field!(first_half: u64 = from_le_bytes[14 15 16 17 18 19 20 21]);
-field!(second_half: u64 = from_le_bytes[22 23 24 25 26 27 28 29]);
-field!(last_word: u32 = from_le_bytes[30 31 32 33]);
+field!(
+    /// The first eight octets of the IPv4 header.
+    first_ipv4_octets: u64 = from_le_bytes at 14
+);
+field!(
+    /// TTL, protocol and checksum.
+    hop_octets: u32 = from_le_bytes at 22
+);
+field!(
+    /// The source address, as it stands.
+    source_octets: u32 = from_le_bytes at 26
+);
+field!(
+    /// The destination address, as it stands.
+    destination_octets: u32 = from_le_bytes at 30
+);
 
 pub(super) const TTL_AT: usize = 22;
 pub(super) const PROTOCOL_AT: usize = 23;
-pub(super) const CHECKSUM_AT: usize = 24;
 
 /// "Do not fragment" in [`fragment_bits`].
 pub(super) const DONT_FRAGMENT: u16 = 0x4000;
 
-/// Whether the sum over an IPv4 header without options is right (RFC 1071: its order of octets does not matter).
+/// The source MAC, as a word.
 #[inline(always)]
-pub(super) fn checksum_is_right(headers: &Headers) -> bool {
-    let (sum, carry) = first_half(headers).overflowing_add(second_half(headers));
-    let sum = (sum & 0xffff_ffff) + (sum >> 32) + u64::from(carry) + u64::from(last_word(headers));
-    let sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
-    let sum = (sum & 0xffff) + (sum >> 16);
-    let sum = (sum & 0xffff) + (sum >> 16);
-    sum == 0xffff
+pub(super) fn source_mac(headers: &Headers) -> u64 {
+    from_octets(headers) & MAC_BITS
 }
 
-/// The header checksum after the TTL went down by one, from the one before, both as read in little-endian order
-/// (RFC 1624 equation 3, with m - m' = 1).
+/// The destination MAC, as a word.
 #[inline(always)]
-pub(super) fn checksum_after_ttl(checksum: u16) -> u16 {
-    let sum = u32::from(!checksum) + 0xfffe;
-    !((sum & 0xffff) + (sum >> 16)) as u16
+pub(super) fn destination_mac(headers: &Headers) -> u64 {
+    first_octets(headers) & MAC_BITS
+}
+
+/// Zero if the sum over an IPv4 header without options is right, which is in five words (RFC 1071: the order of octets does
+/// not matter).
+#[inline(always)]
+pub(super) fn checksum_error(header: [u32; 5]) -> u32 {
+    let fold = |sum: u32| (sum & 0xffff) + (sum >> 16);
+    let [a, b, c, d, e] = header.map(fold);
+    // A sum of ten words of 16 bits is below 2^20, so that two more folds leave at most 0xffff and 15: of the multiples of
+    // 0xffff that is 0xffff itself, or zero for a header of zeros alone.
+    fold(fold(a + b + c + d + e)) ^ 0xffff
+}
+
+/// [`hop_octets`] after the TTL went down by one; the TTL is not zero. The checksum goes up by as much, in one's
+/// complement (RFC 1624 equation 3, where m - m' = 1 in the order of the octets as read here).
+#[inline(always)]
+pub(super) fn after_a_hop(hop_octets: u32) -> u32 {
+    const BY_ONE: u32 = (1 << 16) - 1;
+    if hop_octets < 0xfffe_0000 {
+        hop_octets + BY_ONE
+    } else {
+        end_around(hop_octets)
+    }
+}
+
+#[cold]
+fn end_around(hop_octets: u32) -> u32 {
+    hop_octets.wrapping_add((2 << 16) - 1)
 }
 
 /// Whether an address cannot be that of a host: 0/8, 127/8, or 224/3.
 #[inline(always)]
-pub(super) fn is_no_host(address: u32) -> bool {
-    let top = address >> 24;
-    (top.wrapping_sub(1) >= 223) | (top == 127)
+pub(super) const fn is_no_host(address: u32) -> bool {
+    matches!(address >> 24, 0 | 127 | 224..)
 }
 
 #[cfg(test)]
@@ -108,14 +136,18 @@ mod tests {
     proptest! {
         #[test]
         fn a_right_checksum_passes_and_any_other_does_not(header: [u8; 20], wrong: u16) {
+            let error = |headers: &Headers| {
+                let (words, _) = headers[ETHERNET_OCTETS..].as_chunks();
+                checksum_error(std::array::from_fn(|word| u32::from_le_bytes(words[word])))
+            };
             let mut headers = with_checksum(header);
-            prop_assert!(checksum_is_right(&headers));
-            let right = u16::from_be_bytes([headers[CHECKSUM_AT], headers[CHECKSUM_AT + 1]]);
-            headers[CHECKSUM_AT..CHECKSUM_AT + 2].copy_from_slice(&wrong.to_be_bytes());
+            prop_assert_eq!(error(&headers), 0);
+            let right = u16::from_be_bytes([headers[24], headers[25]]);
+            headers[24..26].copy_from_slice(&wrong.to_be_bytes());
             // Zero has two forms in this arithmetic.
             let is_zero = |sum: u16| matches!(sum, 0 | 0xffff);
             let same = wrong == right || is_zero(wrong) && is_zero(right);
-            prop_assert_eq!(checksum_is_right(&headers), same);
+            prop_assert_eq!(error(&headers) == 0, same);
         }
 
         #[test]
@@ -124,8 +156,7 @@ mod tests {
             let before = with_checksum(header);
             header[8] = ttl - 1;
             let after = with_checksum(header);
-            let read = |headers: &Headers| u16::from_le_bytes([headers[CHECKSUM_AT], headers[CHECKSUM_AT + 1]]);
-            prop_assert_eq!(checksum_after_ttl(read(&before)), read(&after));
+            prop_assert_eq!(after_a_hop(hop_octets(&before)), hop_octets(&after));
         }
     }
 

@@ -2,7 +2,8 @@
 
 use arrayvec::ArrayVec;
 
-use super::{Doors, Egress, Packet, Packets, neighbour, rewrite, route, transmit};
+use super::verdict::count;
+use super::{Doors, Egress, Packets, neighbour, rewrite, route, transmit};
 use crate::backlog::{Full, Held};
 use crate::counters::DiscardReason;
 use crate::dpdk::{BURST_MAX, Mbuf};
@@ -83,14 +84,10 @@ pub(crate) fn release(
         let mut held = burst.drain(..).peekable();
         while let Some(port) = held.peek().map(|held| held.port) {
             while let Some(held) = held.next_if(|held| held.port == port) {
-                let packet = Packet::released(held);
-                doors
-                    .shared
-                    .conditions
-                    .add(packet.condition, u64::from(packet.total_octets));
-                // They were a burst before.
-                let _ = packets.try_push(packet);
+                // They were a burst before, so there is room.
+                packets.put_back(held);
             }
+            count(packets, &doors.shared.conditions);
             route(packets, tables);
             neighbour(packets, port, tables, doors);
             rewrite(packets, port, tables, doors);

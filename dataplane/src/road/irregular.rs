@@ -3,11 +3,10 @@
 
 use super::OWN_MAC;
 use super::header::{
-    ETHERNET_OCTETS, HEADERS_OCTETS, Headers, MAC_BITS, PROTOCOL_AT, TTL_AT, VIRTUAL_MAC,
-    VIRTUAL_MAC_BITS, destination, fragment_bits, is_no_host, mac_octets, source,
-    source_mac_octets, total_octets,
+    ETHERNET_OCTETS, HEADERS_OCTETS, Headers, PROTOCOL_AT, TTL_AT, VIRTUAL_MAC, VIRTUAL_MAC_BITS,
+    destination, destination_mac, fragment_bits, is_no_host, source, source_mac, total_octets,
 };
-use super::parse::VRRP;
+use super::parse::{VRRP, via};
 use super::punt::PuntReason;
 use crate::counters::DiscardReason;
 use crate::dpdk::Mbuf;
@@ -62,7 +61,7 @@ pub(super) fn examine(mbuf: &Mbuf, port: &PortTable, tables: &Tables) -> Fate {
     let present = data.len().min(HEADERS_OCTETS);
     headers[..present].copy_from_slice(&data[..present]);
 
-    let from = source_mac_octets(&headers) & MAC_BITS;
+    let from = source_mac(&headers);
     // A master without load sharing may advertise from the virtual MAC, as the RFC has it; nothing else may come from it,
     // whoever it is for.
     if from & VIRTUAL_MAC_BITS == VIRTUAL_MAC
@@ -71,7 +70,7 @@ pub(super) fn examine(mbuf: &Mbuf, port: &PortTable, tables: &Tables) -> Fate {
     {
         return Discard(Reason::VirtualSource);
     }
-    let to = match recipient(mac_octets(&headers) & MAC_BITS, port) {
+    let to = match recipient(destination_mac(&headers), port) {
         Some(to) => to,
         None => return Discard(Reason::NotForUs),
     };
@@ -104,15 +103,10 @@ pub(super) fn examine(mbuf: &Mbuf, port: &PortTable, tables: &Tables) -> Fate {
 }
 
 fn recipient(mac: u64, port: &PortTable) -> Option<To> {
-    let vrid = (mac >> 40) as u8;
-    if mac == port.mac {
-        Some(To::Router(OWN_MAC))
-    } else if mac & 1 != 0 {
-        Some(To::Many)
-    } else if mac & VIRTUAL_MAC_BITS == VIRTUAL_MAC && port.has_group(vrid) {
-        Some(To::Router(u16::from(vrid)))
-    } else {
-        None
+    match via(mac, port) {
+        Some(via) => Some(To::Router(via)),
+        None if mac & 1 != 0 => Some(To::Many),
+        None => None,
     }
 }
 

@@ -2,30 +2,34 @@
 
 use std::net::Ipv4Addr;
 
-use super::{Doors, Packet, Packets, PuntReason, close_ranks};
+use super::packets::{Notes, Places};
+use super::{Doors, Packets, PuntReason};
 use crate::counters::DiscardReason;
+use crate::dpdk::{BURST_MAX, Mbuf};
 use crate::hop::{Hop, NextHop};
 use crate::tables::Tables;
 
 /// Finds each packet's egress port and the MAC to send it to.
-#[inline]
+#[inline(never)]
 pub(crate) fn neighbour(packets: &mut Packets, port: u16, tables: &Tables, doors: &mut Doors) {
-    let mut gone = false;
-    for packet in packets.iter_mut() {
-        let Some(hop) = tables.hop(packet.hop) else {
-            continue;
-        };
-        packet.egress = hop.egress;
-        match mac(hop, packet.destination) {
-            Some(mac) => packet.mac = mac,
-            None => {
-                gone = true;
-                leave(packet, hop.kind, port, doors);
-            }
+    let mut leaving = Places::NONE;
+    let hops = tables.hops.as_slice();
+    for place in packets.places() {
+        let notes = &mut packets.notes;
+        if let Some(hop) = hops.get(usize::from(notes.hops[place]))
+            && let Some(mac) = mac(hop, notes.destinations[place])
+        {
+            notes.egress[place] = hop.egress;
+            notes.macs[place] = mac;
+        } else {
+            leaving.add(place);
         }
     }
-    if gone {
-        close_ranks(packets);
+    if !leaving.is_empty() {
+        packets.sift(leaving, |mbuf, notes, place| {
+            leave(mbuf, notes, place % BURST_MAX, port, tables, doors);
+            None
+        });
     }
 }
 
@@ -40,23 +44,23 @@ fn mac(hop: &Hop, destination: u32) -> Option<u64> {
 
 /// Sends a packet that goes to no resolved neighbour through its door.
 #[cold]
-fn leave(packet: &mut Packet, kind: NextHop, port: u16, doors: &mut Doors) {
-    let Some(mbuf) = packet.mbuf.take() else {
+fn leave(mbuf: Mbuf, notes: &Notes, place: usize, port: u16, tables: &Tables, doors: &mut Doors) {
+    let Some(hop) = tables.hop(notes.hops[place]) else {
         return;
     };
-    let reason = match kind {
+    let reason = match hop.kind {
         NextHop::Broadcast => return doors.discard(mbuf, DiscardReason::Broadcast),
         NextHop::Blackhole => return doors.discard(mbuf, DiscardReason::Blackhole),
         NextHop::Local => PuntReason::ForUs,
         NextHop::Unreachable => PuntReason::Unreachable,
         NextHop::Connected { port } => PuntReason::NoNeighbour {
             egress: port,
-            next_hop: Ipv4Addr::from_bits(packet.destination),
+            next_hop: Ipv4Addr::from_bits(notes.destinations[place]),
         },
         NextHop::Gateway { port, address } => PuntReason::NoNeighbour {
             egress: port,
             next_hop: address,
         },
     };
-    doors.punt(mbuf, port, packet.via, reason);
+    doors.punt(mbuf, port, notes.vias[place], reason);
 }

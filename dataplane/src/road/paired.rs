@@ -1,16 +1,15 @@
 //! The short cut of the modes `io` and `mac`: everything out of the paired port, as dpdk-testpmd does it.
 
 use super::header::HEADERS_OCTETS;
-use super::{Doors, Egress, NO_CONDITION};
+use super::{Doors, Egress, NO_CONDITION, Packets};
 use crate::addr::MacAddr;
-use crate::dpdk::Burst;
 use crate::neighbours::mac_word;
 use crate::tables::{ForwardingMode, Tables};
 
 /// Sends a whole burst out of the port paired with `port`.
 #[inline]
 pub(crate) fn paired(
-    burst: &mut Burst,
+    packets: &mut Packets,
     port: u16,
     tables: &Tables,
     egress: &mut [Egress],
@@ -25,7 +24,7 @@ pub(crate) fn paired(
     {
         // Where dpdk-testpmd sends to unless told otherwise: 02:00:00:00:00:PORT.
         let to = mac_word(MacAddr([0x02, 0, 0, 0, 0, pair as u8]));
-        for mbuf in burst.as_mut_slice() {
+        for mbuf in packets.mbufs.as_mut_slice() {
             if let Some(headers) = mbuf.data_mut().first_chunk_mut::<HEADERS_OCTETS>() {
                 headers[..8].copy_from_slice(&(to | table.mac << 48).to_le_bytes());
                 headers[8..12].copy_from_slice(&((table.mac >> 16) as u32).to_le_bytes());
@@ -33,9 +32,11 @@ pub(crate) fn paired(
         }
     }
     if let Some(egress) = egress.get_mut(usize::from(pair)) {
-        for mbuf in burst.drain() {
-            egress.stage(mbuf, NO_CONDITION, doors);
-        }
-        egress.send(doors);
+        egress.send(
+            &mut packets.mbufs,
+            packets.received_octets,
+            |_| NO_CONDITION,
+            doors,
+        );
     }
 }

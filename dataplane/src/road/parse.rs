@@ -2,104 +2,277 @@
 //! `irregular.rs`.
 
 use super::header::{
-    ETHERNET_OCTETS, HEADERS_OCTETS, MAC_BITS, PROTOCOL_AT, TTL_AT, VIRTUAL_MAC, VIRTUAL_MAC_BITS,
-    checksum_is_right, destination, is_no_host, mac_octets, source, source_mac_octets,
-    total_octets, type_octets,
+    ETHERNET_OCTETS, HEADERS_OCTETS, VIRTUAL_MAC, VIRTUAL_MAC_BITS, checksum_error,
+    destination_mac, destination_octets, first_ipv4_octets, from_octets, hop_octets, source_octets,
 };
 use super::irregular::{Fate, examine};
-use super::{Doors, NO_CONDITION, OWN_MAC, Packet, Packets};
-use crate::dpdk::{Burst, Mbuf};
+use super::packets::{Column, Notes, Places};
+use super::{Doors, OWN_MAC, Packets};
+use crate::dpdk::{BURST_MAX, Compute, with_vectors};
 use crate::tables::{PortTable, Tables};
 
 pub(super) const VRRP: u8 = 112;
 
-/// Moves the frames of `burst`, received on `port`, onto the road or through a door.
+/// The headers of a burst in columns of words, so that the compiler checks several packets at once.
+pub(super) struct Words {
+    /// Source MAC and EtherType.
+    from: Column<u64>,
+    /// The IPv4 header: its first eight octets, and the four that follow.
+    first: Column<u64>,
+    third: Column<u32>,
+    source: Column<u32>,
+    destination: Column<u32>,
+    frame_octets: Column<u16>,
+}
+
+impl Words {
+    pub(super) const BLANK: Self = Self {
+        from: [0; BURST_MAX],
+        first: [0; BURST_MAX],
+        third: [0; BURST_MAX],
+        source: [0; BURST_MAX],
+        destination: [0; BURST_MAX],
+        frame_octets: [0; BURST_MAX],
+    };
+}
+
+/// Takes down what the frames received on `port` say, and leads those that are not to be routed to a door.
 #[inline]
-pub(crate) fn parse(
-    burst: &mut Burst,
-    port_index: u16,
-    tables: &Tables,
-    packets: &mut Packets,
-    doors: &mut Doors,
-) {
+pub(crate) fn parse(packets: &mut Packets, port_index: u16, tables: &Tables, doors: &mut Doors) {
     let Some(port) = tables.ports.get(usize::from(port_index)) else {
         return;
     };
-    for mbuf in burst.drain() {
-        let (source, destination, total_octets, via) = match ordinary(&mbuf, port, tables) {
-            Some(ordinary) => ordinary,
-            None => match examine(&mbuf, port, tables) {
-                Fate::Road {
-                    source,
-                    destination,
-                    total_octets,
-                    via,
-                } => (source, destination, total_octets, via),
-                Fate::Punt { via, reason } => {
-                    doors.punt(mbuf, port_index, via, reason);
-                    continue;
-                }
-                Fate::Discard(reason) => {
-                    doors.discard(mbuf, reason);
-                    continue;
-                }
-            },
-        };
-        let packet = Packet {
-            mbuf: Some(mbuf),
-            mac: 0,
-            source,
-            destination,
-            condition: NO_CONDITION,
-            total_octets,
-            via,
-            hop: 0,
-            egress: 0,
-        };
-        // A burst fits, as both have the same capacity.
-        if let Err(full) = packets.try_push(packet) {
-            drop(full);
-        }
+    let unread = take_down(packets, port, tables);
+    let doubtful = with_vectors(Check {
+        length: packets.mbufs.len(),
+        words: &packets.words,
+        notes: &mut packets.notes,
+        own_mac: port.mac,
+    });
+    let irregular = unread.or(doubtful);
+    if !irregular.is_empty() {
+        examine_each(packets, irregular, port, port_index, tables, doors);
     }
 }
 
-/// Source, destination, total length and VRID of a packet that nothing speaks against. One branch decides: the
-/// conditions are computed side by side.
+/// Takes down headers and recipients; returns where there are none that could be.
+#[inline(never)]
+fn take_down(packets: &mut Packets, port: &PortTable, tables: &Tables) -> Places {
+    let Packets {
+        mbufs,
+        notes,
+        words,
+        any_to_group,
+        ..
+    } = packets;
+    let own = tables.own.filter();
+    let mut irregular = Places::NONE;
+    // Who the last packet was for: most often the next one is for the same.
+    let mut recipient = port.mac;
+    *any_to_group = false;
+    notes.vias.fill(OWN_MAC);
+    for (place, mbuf) in mbufs.as_slice().iter().enumerate() {
+        let data = mbuf.data();
+        let Some(headers) = data.first_chunk() else {
+            irregular.add(place);
+            continue;
+        };
+        let to = destination_mac(headers);
+        if to != recipient {
+            let Some(via) = via(to, port) else {
+                irregular.add(place);
+                continue;
+            };
+            recipient = to;
+            *any_to_group |= via != OWN_MAC;
+            fill_from(&mut notes.vias, place, via);
+        }
+        let place = place % BURST_MAX;
+        words.from[place] = from_octets(headers);
+        words.first[place] = first_ipv4_octets(headers);
+        words.third[place] = hop_octets(headers);
+        words.source[place] = source_octets(headers);
+        words.destination[place] = destination_octets(headers);
+        words.frame_octets[place] = data.len() as u16;
+        if !mbuf.is_plain() || own.may_contain(source_octets(headers)) {
+            irregular.add(place);
+        }
+    }
+    irregular
+}
+
+#[cold]
+fn fill_from(column: &mut Column<u16>, start: usize, value: u16) {
+    if let Some(rest) = column.get_mut(start..) {
+        rest.fill(value);
+    }
+}
+
+/// The VRID of a group on the port whose virtual MAC this is, or [`OWN_MAC`]; none if the MAC is not the router's.
+#[cold]
+pub(super) fn via(mac: u64, port: &PortTable) -> Option<u16> {
+    let vrid = (mac >> 40) as u8;
+    if mac == port.mac {
+        Some(OWN_MAC)
+    } else {
+        (mac & VIRTUAL_MAC_BITS == VIRTUAL_MAC && port.has_group(vrid)).then_some(u16::from(vrid))
+    }
+}
+
+/// Notes what the packets say, and finds those that something speaks against.
+struct Check<'a> {
+    length: usize,
+    words: &'a Words,
+    notes: &'a mut Notes,
+    own_mac: u64,
+}
+
+/// How many packets are checked side by side.
+const ABREAST: usize = 8;
+
+impl Compute for Check<'_> {
+    type Output = Places;
+
+    #[inline(always)]
+    fn compute(self) -> Places {
+        let Self { words, notes, .. } = self;
+        let mut doubtful = Places::NONE;
+        for start in (0..self.length.min(BURST_MAX)).step_by(ABREAST) {
+            let from = part(&words.from, start);
+            let first = part(&words.first, start);
+            let source = part(&words.source, start);
+            let destination = part(&words.destination, start);
+            let total_octets = first.map(|first| (first as u32).swap_bytes() & 0xffff);
+            let doubts = doubts(
+                &total_octets,
+                &part(&words.frame_octets, start),
+                [&low(&from), &high(&from)],
+                [
+                    &low(&first),
+                    &high(&first),
+                    &part(&words.third, start),
+                    &source,
+                    &destination,
+                ],
+                self.own_mac,
+            );
+            doubtful = doubtful.or(Places::of_top_bits(doubts, start));
+            *part_mut(&mut notes.sources, start) = source.map(u32::from_be);
+            *part_mut(&mut notes.destinations, start) = destination.map(u32::from_be);
+            *part_mut(&mut notes.total_octets, start) = total_octets.map(|total| total as u16);
+        }
+        doubtful.within(self.length)
+    }
+}
+
+/// What speaks against packets: words whose top bit counts.
 #[inline(always)]
-fn ordinary(mbuf: &Mbuf, port: &PortTable, tables: &Tables) -> Option<(u32, u32, u16, u16)> {
-    let data = mbuf.data();
-    let headers = data.first_chunk::<HEADERS_OCTETS>()?;
-    let to = mac_octets(headers) & MAC_BITS;
-    let from = source_mac_octets(headers) & MAC_BITS;
-    let (source, destination, total) =
-        (source(headers), destination(headers), total_octets(headers));
+fn doubts(
+    total_octets: &[u32; ABREAST],
+    frame_octets: &[u16; ABREAST],
+    from: [&[u32; ABREAST]; 2],
+    header: [&[u32; ABREAST]; 5],
+    own_mac: u64,
+) -> [u32; ABREAST] {
+    let own_mac = [own_mac as u32, (own_mac >> 32) as u32];
+    let mut doubts = [0; ABREAST];
+    for place in 0..ABREAST {
+        let from = from.map(|column| column[place]);
+        let header = header.map(|column| column[place]);
+        let [first, _, third, source, destination] = header;
+        let total_octets = total_octets[place];
+        doubts[place] = unless_zero(from[0] & 1)
+            | if_zero((from[0] ^ own_mac[0]) | ((from[1] & 0xffff) ^ own_mac[1]))
+            | if_zero((from[0] ^ VIRTUAL_MAC as u32) | ((from[1] & 0xff) ^ (VIRTUAL_MAC >> 32) as u32))
+            // IPv4 without options, whatever the type of service.
+            | unless_zero((from[1] >> 16) ^ 0x0008)
+            | unless_zero((first & 0xff) ^ 0x45)
+            | if_below(total_octets, (HEADERS_OCTETS - ETHERNET_OCTETS) as u32)
+            | if_below(
+                u32::from(frame_octets[place]),
+                total_octets + ETHERNET_OCTETS as u32,
+            )
+            | if_zero(third & 0xff)
+            | if_zero((third >> 8 & 0xff) ^ u32::from(VRRP))
+            | if_no_host(source & 0xff)
+            | if_no_host(destination & 0xff)
+            | unless_zero(checksum_error(header));
+    }
+    doubts
+}
 
-    let vrid = (to >> 40) as u8;
-    let to_own = to == port.mac;
-    let to_group = (to & VIRTUAL_MAC_BITS == VIRTUAL_MAC) & port.has_group(vrid);
-    let from_station =
-        (from != port.mac) & (from & VIRTUAL_MAC_BITS != VIRTUAL_MAC) & (from & 1 == 0);
-    // IPv4 without options: 08 00 45, whatever the type of service.
-    let plain_ipv4 = type_octets(headers) & 0x00ff_ffff == 0x0045_0008;
-    let length_fits = (total >= 20) & (usize::from(total) + ETHERNET_OCTETS <= data.len());
-    let goes_on = (headers[TTL_AT] > 1) & (headers[PROTOCOL_AT] != VRRP);
-    let between_hosts =
-        !is_no_host(source) & !is_no_host(destination) & !tables.own.may_contain(source);
+// Doubts, from words that leave the top bit clear. Where truth values stand, the compiler branches.
 
-    let ordinary = (to_own | to_group)
-        & from_station
-        & plain_ipv4
-        & length_fits
-        & goes_on
-        & between_hosts
-        & checksum_is_right(headers)
-        & mbuf.is_plain();
-    ordinary.then(|| {
-        (
-            source,
-            destination,
-            total,
-            if to_own { OWN_MAC } else { u16::from(vrid) },
-        )
-    })
+#[inline(always)]
+fn unless_zero(word: u32) -> u32 {
+    word.wrapping_neg()
+}
+
+#[inline(always)]
+fn if_zero(word: u32) -> u32 {
+    word.wrapping_sub(1)
+}
+
+#[inline(always)]
+fn if_below(word: u32, least: u32) -> u32 {
+    word.wrapping_sub(least)
+}
+
+/// By the first octet of an address; as [`super::header::is_no_host`].
+#[inline(always)]
+fn if_no_host(first: u32) -> u32 {
+    if_zero(first) | if_zero(first ^ 127) | if_below(223, first)
+}
+
+#[inline(always)]
+fn part<T: Copy + Default>(column: &Column<T>, start: usize) -> [T; ABREAST] {
+    let (parts, _) = column.as_chunks();
+    parts.get(start / ABREAST).copied().unwrap_or_default()
+}
+
+#[inline(always)]
+fn part_mut<T>(column: &mut Column<T>, start: usize) -> &mut [T; ABREAST] {
+    let (parts, _) = column.as_chunks_mut();
+    &mut parts[start / ABREAST % (BURST_MAX / ABREAST)]
+}
+
+#[inline(always)]
+fn low(words: &[u64; ABREAST]) -> [u32; ABREAST] {
+    words.map(|word| word as u32)
+}
+
+#[inline(always)]
+fn high(words: &[u64; ABREAST]) -> [u32; ABREAST] {
+    words.map(|word| (word >> 32) as u32)
+}
+
+/// Decides on the packets that are not ordinary, each by itself.
+#[cold]
+fn examine_each(
+    packets: &mut Packets,
+    irregular: Places,
+    port: &PortTable,
+    port_index: u16,
+    tables: &Tables,
+    doors: &mut Doors,
+) {
+    packets.sift(irregular, |mbuf, notes, place| {
+        match examine(&mbuf, port, tables) {
+            Fate::Road {
+                source,
+                destination,
+                total_octets,
+                via,
+            } => {
+                notes.sources[place % BURST_MAX] = source;
+                notes.destinations[place % BURST_MAX] = destination;
+                notes.total_octets[place % BURST_MAX] = total_octets;
+                notes.vias[place % BURST_MAX] = via;
+                return Some(mbuf);
+            }
+            Fate::Punt { via, reason } => doors.punt(mbuf, port_index, via, reason),
+            Fate::Discard(reason) => doors.discard(mbuf, reason),
+        }
+        None
+    });
 }

@@ -1,7 +1,7 @@
 //! Station 1: a burst from a receive queue.
 
-use super::Doors;
-use crate::dpdk::{Burst, RxQueue};
+use super::{Doors, Packets};
+use crate::dpdk::RxQueue;
 
 /// A receive queue, and the index of its port.
 #[derive(Debug)]
@@ -10,25 +10,21 @@ pub(crate) struct Ingress {
     pub(crate) queue: RxQueue,
 }
 
-/// Fills `burst` with up to `max` frames, counts them, and returns how many they are.
+/// Takes up to `max` frames, counts them, and returns how many they are.
 #[inline]
 pub(crate) fn receive(
     ingress: &mut Ingress,
-    burst: &mut Burst,
+    packets: &mut Packets,
     max: usize,
     doors: &Doors,
 ) -> usize {
-    let received = ingress.queue.receive(burst, max);
-    if received > 0
-        && let Some(counters) = doors.shared.counters.ports.get(usize::from(ingress.port))
-    {
-        let octets: u64 = burst
-            .as_slice()
-            .iter()
-            .map(|mbuf| u64::from(mbuf.frame_octets()))
-            .sum();
-        counters.rx_packets.add(received as u64);
-        counters.rx_octets.add(octets);
+    let received = ingress.queue.receive(&mut packets.mbufs, max);
+    if received > 0 {
+        packets.received_octets = packets.mbufs.octets();
+        if let Some(counters) = doors.shared.counters.ports.get(usize::from(ingress.port)) {
+            counters.rx_packets.add(received as u64);
+            counters.rx_octets.add(packets.received_octets);
+        }
     }
     received
 }

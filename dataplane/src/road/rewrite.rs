@@ -1,51 +1,99 @@
 //! Station 6: what a router changes in a packet: TTL, checksum, MAC addresses, and the padding that it takes off.
 
 use super::header::{
-    CHECKSUM_AT, DONT_FRAGMENT, ETHERNET_OCTETS, HEADERS_OCTETS, TTL_AT, checksum_after_ttl,
-    fragment_bits,
+    DONT_FRAGMENT, ETHERNET_OCTETS, HEADERS_OCTETS, TTL_AT, after_a_hop, fragment_bits, hop_octets,
 };
-use super::{Doors, Packet, Packets, PuntReason, close_ranks};
+use super::packets::{Notes, Places, runs};
+use super::{Doors, Packets, PuntReason};
+use crate::dpdk::{BURST_MAX, Mbuf};
 use crate::tables::Tables;
 
 /// Makes each packet ready for the next hop. What is too large or too old to go there leaves unchanged.
 #[inline]
 pub(crate) fn rewrite(packets: &mut Packets, port: u16, tables: &Tables, doors: &mut Doors) {
-    let mut gone = false;
-    for packet in packets.iter_mut() {
-        let Some(egress) = tables.ports.get(usize::from(packet.egress)) else {
-            continue;
-        };
-        let Some(mbuf) = packet.mbuf.as_mut() else {
-            continue;
-        };
-        let Some(headers) = mbuf.data_mut().first_chunk_mut::<HEADERS_OCTETS>() else {
-            continue;
-        };
-        if (headers[TTL_AT] <= 1) | (packet.total_octets > egress.mtu) {
-            gone = true;
-            leave(packet, port, egress.mtu, doors);
-            continue;
+    lead_out(packets, too_large, port, tables, doors);
+    lead_out(packets, change, port, tables, doors);
+}
+
+/// Sends those packets to the control thread that `find` finds.
+#[inline(always)]
+fn lead_out(
+    packets: &mut Packets,
+    find: impl Fn(&mut Packets, &Tables) -> Places,
+    port: u16,
+    tables: &Tables,
+    doors: &mut Doors,
+) {
+    let leaving = find(packets, tables);
+    if !leaving.is_empty() {
+        packets.sift(leaving, |mbuf, notes, place| {
+            leave(mbuf, notes, place % BURST_MAX, port, tables, doors);
+            None
+        });
+    }
+}
+
+/// Finds the packets that their egress does not take.
+#[inline(never)]
+fn too_large(packets: &mut Packets, tables: &Tables) -> Places {
+    let notes = &packets.notes;
+    let mut found = Places::NONE;
+    for run in runs(&notes.egress[packets.places()]) {
+        let mtu = mtu(notes, run.start, tables);
+        let lengths = &notes.total_octets[run.clone()];
+        if lengths.iter().fold(0, |all, &octets| all.max(octets)) > mtu {
+            for place in run {
+                found.add_if(notes.total_octets[place] > mtu, place);
+            }
         }
-        headers[TTL_AT] -= 1;
-        let checksum = u16::from_le_bytes([headers[CHECKSUM_AT], headers[CHECKSUM_AT + 1]]);
-        headers[CHECKSUM_AT..CHECKSUM_AT + 2]
-            .copy_from_slice(&checksum_after_ttl(checksum).to_le_bytes());
-        headers[..8].copy_from_slice(&(packet.mac | egress.mac << 48).to_le_bytes());
-        headers[8..12].copy_from_slice(&((egress.mac >> 16) as u32).to_le_bytes());
-        // Padding is the sender's link's, and may hold what is nobody else's business.
-        mbuf.truncate(packet.total_octets + ETHERNET_OCTETS as u16);
     }
-    if gone {
-        close_ranks(packets);
+    found
+}
+
+/// The largest IP packet that the egress of a packet takes.
+fn mtu(notes: &Notes, place: usize, tables: &Tables) -> u16 {
+    tables
+        .ports
+        .get(usize::from(notes.egress[place]))
+        .map_or(0, |egress| egress.mtu)
+}
+
+/// Changes the packets, but for those that are too old, which it finds.
+#[inline(never)]
+fn change(packets: &mut Packets, tables: &Tables) -> Places {
+    let places = packets.places();
+    let Packets { mbufs, notes, .. } = packets;
+    let mut too_old = Places::NONE;
+    for run in runs(&notes.egress[places]) {
+        let Some(egress) = tables.ports.get(usize::from(notes.egress[run.start])) else {
+            continue;
+        };
+        let own_mac = egress.mac;
+        let mbufs = mbufs.as_mut_slice()[run.clone()].iter_mut();
+        let (macs, lengths) = (&notes.macs[run.clone()], &notes.total_octets[run.clone()]);
+        for (place, ((mbuf, &mac), &total_octets)) in mbufs.zip(macs).zip(lengths).enumerate() {
+            let Some(headers) = mbuf.data_mut().first_chunk_mut::<HEADERS_OCTETS>() else {
+                continue;
+            };
+            let before = hop_octets(headers);
+            if before as u8 <= 1 {
+                too_old.add(run.start + place);
+                continue;
+            }
+            headers[TTL_AT..TTL_AT + 4].copy_from_slice(&after_a_hop(before).to_le_bytes());
+            headers[..8].copy_from_slice(&(mac | own_mac << 48).to_le_bytes());
+            headers[8..12].copy_from_slice(&((own_mac >> 16) as u32).to_le_bytes());
+            // Padding is the sender's link's, and may hold what is nobody else's business.
+            mbuf.truncate(total_octets + ETHERNET_OCTETS as u16);
+        }
     }
+    too_old
 }
 
 /// Sends a packet that cannot go on as it is to the control thread.
 #[cold]
-fn leave(packet: &mut Packet, port: u16, mtu: u16, doors: &mut Doors) {
-    let Some(mbuf) = packet.mbuf.take() else {
-        return;
-    };
+fn leave(mbuf: Mbuf, notes: &Notes, place: usize, port: u16, tables: &Tables, doors: &mut Doors) {
+    let mtu = mtu(notes, place, tables);
     let Some(headers) = mbuf.data().first_chunk::<HEADERS_OCTETS>() else {
         return;
     };
@@ -56,5 +104,5 @@ fn leave(packet: &mut Packet, port: u16, mtu: u16, doors: &mut Doors) {
     } else {
         PuntReason::Fragment { mtu }
     };
-    doors.punt(mbuf, port, packet.via, reason);
+    doors.punt(mbuf, port, notes.vias[place], reason);
 }

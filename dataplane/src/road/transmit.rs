@@ -1,18 +1,23 @@
 //! Station 7: out of the egress ports, in order. What a transmit queue does not take waits in the backlog, and what comes
 //! after it for the same port waits behind it.
 
+use std::mem;
+
+use super::header::ETHERNET_OCTETS;
+use super::packets::{Notes, runs};
 use super::{Doors, NO_CONDITION, Packets};
 use crate::backlog::{Full, Waiting};
 use crate::counters::{DiscardReason, WorkerCounters};
 use crate::dpdk::{BURST_MAX, Burst, Mbuf, TxQueue};
 use crate::handover::EgressState;
 
-/// A worker's transmit queue on one port, and the packets of the present burst that are to leave by it.
+/// A worker's transmit queue on one port.
 pub(crate) struct Egress {
     port: usize,
     queue: TxQueue,
+    /// Packets gathered to leave together.
     staged: Burst,
-    /// The conditions of the staged packets.
+    /// Their conditions.
     conditions: [u32; BURST_MAX],
     /// How many packets had gone into the queue when it last took less than it was given.
     full_at: Option<u64>,
@@ -29,10 +34,11 @@ impl Egress {
         }
     }
 
+    /// Gathers a packet, to leave with the others at the next [`Egress::send_staged`].
     #[inline(always)]
     pub(crate) fn stage(&mut self, mbuf: Mbuf, condition: u32, doors: &mut Doors) {
         if self.staged.is_full() {
-            self.send(doors);
+            self.send_staged(doors);
         }
         if let Some(place) = self.conditions.get_mut(self.staged.len()) {
             *place = condition;
@@ -42,55 +48,54 @@ impl Egress {
     }
 
     /// Sends what is staged, or queues it behind what already waits.
-    #[inline]
-    pub(crate) fn send(&mut self, doors: &mut Doors) {
-        if self.staged.is_empty() {
-            return;
-        }
+    pub(crate) fn send_staged(&mut self, doors: &mut Doors) {
+        let mut staged = mem::take(&mut self.staged);
+        let conditions = self.conditions;
+        let condition = |place: usize| conditions.get(place).copied().unwrap_or(NO_CONDITION);
+        let octets = staged.octets();
+        self.send(&mut staged, octets, condition, doors);
+        self.staged = staged;
+    }
+
+    /// Sends a burst of so many octets, or queues it behind what already waits. `condition` says that of the packet at a
+    /// place.
+    #[inline(always)]
+    pub(super) fn send(
+        &mut self,
+        burst: &mut Burst,
+        octets: u64,
+        condition: impl Fn(usize) -> u32,
+        doors: &mut Doors,
+    ) {
         let mut sent = 0;
         if doors.backlog.waiting(self.port) == 0 {
-            sent = self.transmit(doors);
+            sent = self.transmit(burst, octets, doors);
         }
-        if !self.staged.is_empty() {
-            self.enqueue(sent, doors);
+        if !burst.is_empty() {
+            self.enqueue(burst, |place| condition(sent + place), doors);
         }
     }
 
-    /// Sends as many of the staged packets as the queue takes, and counts them.
-    #[inline]
-    fn transmit(&mut self, doors: &mut Doors) -> usize {
-        let octets = |burst: &Burst| {
-            burst
-                .as_slice()
-                .iter()
-                .map(|mbuf| u64::from(mbuf.frame_octets()))
-                .sum::<u64>()
-        };
-        let before = octets(&self.staged);
-        let sent = self.queue.transmit(&mut self.staged);
+    /// Sends as many packets of a burst of so many octets as the queue takes, and counts them; the rest stays in it.
+    #[inline(always)]
+    fn transmit(&mut self, burst: &mut Burst, octets: u64, doors: &Doors) -> usize {
+        let sent = self.queue.transmit(burst);
         if let Some(counters) = doors.shared.counters.ports.get(self.port) {
             counters.tx_packets.add(sent as u64);
-            counters.tx_octets.add(before - octets(&self.staged));
+            counters.tx_octets.add(octets - burst.octets());
         }
         sent
     }
 
-    /// Moves staged packets, the first of which was at place `first`, to the backlog.
+    /// Moves the packets of a burst to the backlog.
     #[cold]
-    fn enqueue(&mut self, first: usize, doors: &mut Doors) {
-        for (place, mbuf) in self.staged.drain().enumerate() {
-            let condition = self
-                .conditions
-                .get(first + place)
-                .copied()
-                .unwrap_or(NO_CONDITION);
-            if let Err(Full(waiting)) = doors.backlog.enqueue(
-                self.port,
-                Waiting {
-                    condition,
-                    packet: mbuf,
-                },
-            ) {
+    fn enqueue(&mut self, burst: &mut Burst, condition: impl Fn(usize) -> u32, doors: &mut Doors) {
+        for (place, packet) in burst.drain().enumerate() {
+            let waiting = Waiting {
+                condition: condition(place),
+                packet,
+            };
+            if let Err(Full(waiting)) = doors.backlog.enqueue(self.port, waiting) {
                 doors.discard(waiting.packet, DiscardReason::EgressOverflow);
             } else if let Some(counters) = doors.shared.counters.ports.get(self.port) {
                 counters.congested.add(1);
@@ -124,23 +129,25 @@ impl Egress {
     #[cold]
     fn drain(&mut self, doors: &mut Doors) -> usize {
         let mut total = 0;
+        let mut burst = Burst::new();
         loop {
-            while !self.staged.is_full()
+            while !burst.is_full()
                 && let Some(waiting) = doors.backlog.dequeue(self.port)
             {
-                if let Some(place) = self.conditions.get_mut(self.staged.len()) {
+                if let Some(place) = self.conditions.get_mut(burst.len()) {
                     *place = waiting.condition;
                 }
-                let _ = self.staged.push(waiting.packet);
+                let _ = burst.push(waiting.packet);
             }
-            if self.staged.is_empty() {
+            if burst.is_empty() {
                 break;
             }
-            let sent = self.transmit(doors);
+            let octets = burst.octets();
+            let sent = self.transmit(&mut burst, octets, doors);
             total += sent;
-            if !self.staged.is_empty() {
+            if !burst.is_empty() {
                 // Back they go, the last one first, so that they keep their order.
-                let mut left: arrayvec::ArrayVec<Mbuf, BURST_MAX> = self.staged.drain().collect();
+                let mut left: arrayvec::ArrayVec<Mbuf, BURST_MAX> = burst.drain().collect();
                 while let Some(packet) = left.pop() {
                     let condition = self
                         .conditions
@@ -176,18 +183,37 @@ pub(crate) fn drain_backlog(egress: &mut [Egress], doors: &mut Doors) -> usize {
     sent
 }
 
-/// Sends each packet out of its egress port.
+/// Sends each packet out of its egress port. A burst that leaves by one port does so as it is.
 #[inline]
 pub(crate) fn transmit(packets: &mut Packets, egress: &mut [Egress], doors: &mut Doors) {
-    for packet in packets.iter_mut() {
-        if let Some(mbuf) = packet.mbuf.take()
-            && let Some(egress) = egress.get_mut(usize::from(packet.egress))
-        {
-            egress.stage(mbuf, packet.condition, doors);
+    let places = packets.places();
+    if places.is_empty() {
+        return;
+    }
+    let Packets { mbufs, notes, .. } = packets;
+    let first = notes.egress[0];
+    if runs(&notes.egress[places.clone()]).next() != Some(places.clone()) {
+        disperse(mbufs, notes, egress, doors);
+    } else if let Some(egress) = egress.get_mut(usize::from(first)) {
+        let octets: u64 = notes.total_octets[places]
+            .iter()
+            .map(|&total| u64::from(total) + ETHERNET_OCTETS as u64)
+            .sum();
+        let condition = |place: usize| notes.entries[place % BURST_MAX].condition();
+        egress.send(mbufs, octets, condition, doors);
+    }
+}
+
+/// Sends packets that leave by several ports.
+#[inline(never)]
+fn disperse(mbufs: &mut Burst, notes: &Notes, egress: &mut [Egress], doors: &mut Doors) {
+    for (place, mbuf) in mbufs.drain().enumerate() {
+        let place = place % BURST_MAX;
+        if let Some(egress) = egress.get_mut(usize::from(notes.egress[place])) {
+            egress.stage(mbuf, notes.entries[place].condition(), doors);
         }
     }
-    packets.clear();
     for egress in egress {
-        egress.send(doors);
+        egress.send_staged(doors);
     }
 }

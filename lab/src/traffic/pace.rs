@@ -10,8 +10,10 @@ use crate::{LabError, Result};
 /// Most packets sent in a row: a sender that was kept waiting must not flood the queues on the way, the shortest of which
 /// (the kernel's backlog) holds 1,000.
 const LONGEST_BURST: u64 = 64;
-/// Pause between bursts.
+/// Shortest pause between bursts.
 const TICK: Duration = Duration::from_micros(250);
+/// Longest pause, after which it is looked whether to stop.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// How much to send, and how fast.
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +56,9 @@ impl Sender {
                         number += 1;
                         sent.store(number, Ordering::Relaxed);
                     }
-                    std::thread::sleep(TICK);
+                    let next = Duration::from_secs_f64(number as f64 / pace.rate_pps as f64);
+                    let pause = next.saturating_sub(start.elapsed());
+                    std::thread::sleep(pause.clamp(TICK, LOOK));
                 }
                 Ok(())
             }

@@ -7,6 +7,7 @@ use dataplane::counters::{DiscardReason, WorkerCounts};
 use vrrpd::Time;
 
 use super::{Sources, port_name};
+use crate::control::vrrp::sharing::show as sharing;
 use crate::request::Request;
 use crate::show::{Answer, Backlog, OnHold, Waiting, WorkerBacklog};
 
@@ -95,7 +96,13 @@ impl Inspection {
         let workers = (0..).zip(views.zip(&counts.workers));
         Backlog {
             workers: workers
-                .map(|(number, (view, counts))| of_worker(number, view, counts, limit, &names))
+                .map(|(number, (view, counts))| {
+                    let name = |condition| {
+                        let known = sharing::condition(sources.router.vrrp(), condition);
+                        known.unwrap_or_else(|| condition.to_string())
+                    };
+                    of_worker(number, view, counts, limit, &names, name)
+                })
                 .collect(),
         }
     }
@@ -107,9 +114,10 @@ fn of_worker(
     counts: &WorkerCounts,
     limit: u64,
     names: &[&str],
+    condition_name: impl Fn(u32) -> String,
 ) -> WorkerBacklog {
     let on_hold = view.held.iter().map(|&(condition, packets)| OnHold {
-        condition,
+        condition: condition_name(condition),
         packets: packets as u64,
     });
     let waiting = (0..)
@@ -139,7 +147,9 @@ mod tests {
             held: vec![(7, 3)],
             waiting: vec![0, 2],
         };
-        let shown = of_worker(1, &view, &WorkerCounts::zero(2), 2048, &["lan", "wan"]);
+        let counts = WorkerCounts::zero(2);
+        let name = |condition| format!("192.0.2.{condition}");
+        let shown = of_worker(1, &view, &counts, 2048, &["lan", "wan"], name);
         assert_eq!(
             shown,
             WorkerBacklog {
@@ -147,7 +157,7 @@ mod tests {
                 limit: 2048,
                 overflowed: 0,
                 on_hold: vec![OnHold {
-                    condition: 7,
+                    condition: "192.0.2.7".into(),
                     packets: 3
                 }],
                 waiting: vec![Waiting {

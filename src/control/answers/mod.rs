@@ -14,11 +14,14 @@ use std::time::Instant;
 use dataplane::ForwardingMode;
 use dataplane::dpdk::Mbuf;
 use vrrpd::Moment;
+use vrrpd::sharing::names::Condition;
 
 use super::road::Road;
 use super::router::Router;
-use super::vrrp;
-use crate::command::{Clear, ClearPort, Command, Fwd, Mode, PortChoice, Set, Show, ShowPort};
+use super::vrrp::{self, sharing::show as sharing};
+use crate::command::{
+    Clear, ClearPort, Command, ConditionChoice, Fwd, Mode, PortChoice, Set, Show, ShowPort,
+};
 use crate::config::Config;
 use crate::ctl::SocketCounters;
 use crate::request::{Reply, Request};
@@ -154,7 +157,23 @@ impl Answers {
                 dataplane.stop_forwarding();
                 done("Packet forwarding stopped")
             }
-            Command::Reload | Command::Quit | Command::Exit => {
+            Command::Move {
+                condition,
+                router,
+                to: _,
+            } => {
+                let wanted = match condition {
+                    ConditionChoice::Rest => Condition::Rest,
+                    ConditionChoice::Address(address) => Condition::Address((*address).into()),
+                };
+                let ordered = sources
+                    .router
+                    .vrrp_mut()
+                    .move_to(sources.at, wanted, *router);
+                ordered.map_err(|refused| refused.to_string())?;
+                done(format!("{condition} moves to {router}; see `show moves`"))
+            }
+            Command::Drain | Command::Reload | Command::Quit | Command::Exit => {
                 Err("this is no command for here".to_owned())
             }
         }
@@ -193,6 +212,19 @@ impl Answers {
                 &sources.port_names(),
             ))),
             Show::Vrrp => Ok(Answer::Vrrp(vrrp::show(
+                sources.router.vrrp(),
+                sources.at.now,
+            ))),
+            Show::Routers => Ok(Answer::Routers(sharing::routers(
+                sources.router.vrrp(),
+                sources.at.now,
+            ))),
+            Show::Allocation { address } => Ok(Answer::Allocation(sharing::allocation(
+                sources.router.vrrp(),
+                *address,
+            ))),
+            Show::Moves => Ok(Answer::Moves(sharing::moves(sources.router.vrrp()))),
+            Show::EndSystems => Ok(Answer::EndSystems(sharing::end_systems(
                 sources.router.vrrp(),
                 sources.at.now,
             ))),

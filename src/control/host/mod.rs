@@ -31,7 +31,7 @@ pub mod reassembly;
 pub mod stack;
 
 pub use arp::Conflict;
-pub use bucket::Rate;
+pub use bucket::{Rate, TokenBucket};
 pub use counters::Counters;
 pub use driver::{DEFAULT_TTL, Originated, Output, Route, Routes};
 pub use neighbours::{Key, NeighbourConfig, State};

@@ -16,6 +16,9 @@ struct Noted {
     routes: RouteTable,
     routes_max: Option<usize>,
     hooks: Vec<HookCall>,
+    verdicts: BTreeMap<GroupKey, Arc<VerdictTable>>,
+    handovers: VecDeque<(HandoverId, HandoverDone)>,
+    learned: VecDeque<Learned>,
 }
 
 impl Workers for Noted {
@@ -53,6 +56,43 @@ impl Workers for Noted {
     fn run_hook(&mut self, call: HookCall) {
         self.hooks.push(call);
     }
+
+    fn set_verdicts(&mut self, group: GroupKey, verdicts: Arc<VerdictTable>) -> Option<Taken> {
+        self.charges.get(&group)?.as_ref()?;
+        self.verdicts.insert(group, verdicts);
+        Some(0)
+    }
+
+    fn has_taken_up(&self, _: Taken) -> bool {
+        true
+    }
+
+    fn hand_over(
+        &mut self,
+        id: HandoverId,
+        _: &[u32],
+        step: HandoverStep,
+    ) -> Result<(), HandoverStep> {
+        let done = match step {
+            HandoverStep::StartRecording { .. } => HandoverDone::Recording,
+            HandoverStep::StopRecording => return Ok(()),
+            HandoverStep::EmptyReceiveQueues => HandoverDone::QueuesEmptied,
+            HandoverStep::DrainBacklog => HandoverDone::Drained,
+            HandoverStep::Inspect => HandoverDone::Inspected(Vec::new()),
+            HandoverStep::Release(_) => HandoverDone::Released,
+            HandoverStep::DropBacklog => HandoverDone::Dropped,
+        };
+        self.handovers.push_back((id, done));
+        Ok(())
+    }
+
+    fn poll_handover(&mut self) -> Option<(HandoverId, HandoverDone)> {
+        self.handovers.pop_front()
+    }
+
+    fn poll_learned(&mut self) -> Option<Learned> {
+        self.learned.pop_front()
+    }
 }
 
 const TEXT: &str = r#"
@@ -80,7 +120,7 @@ fn config(text: &str) -> Config {
 
 /// A configured router whose link is up, and its workers.
 fn running() -> (Router<Vec<u8>>, Noted) {
-    let (mut router, mut workers) = (Router::new(HostConfig::default()), Noted::default());
+    let (mut router, mut workers) = (Router::new(HostConfig::default(), 7), Noted::default());
     router
         .configure(Time::ZERO, &config(TEXT), &[MAC], &mut workers)
         .unwrap();

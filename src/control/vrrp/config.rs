@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use vrrpd::{Track, Weight};
 
 use super::driver::GroupKey;
+use super::sharing::SharingConfig;
 use super::tracking::AddressWatch;
 use crate::control::host::{PortIndex, Virtual};
 
@@ -54,7 +55,7 @@ pub struct Tracked {
 }
 
 /// One virtual router on one port.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct GroupConfig {
     /// The port.
     pub port: PortIndex,
@@ -70,6 +71,8 @@ pub struct GroupConfig {
     pub source_mac: SourceMac,
     /// The command run on every change of state: a program and its arguments.
     pub hook: Option<Vec<String>>,
+    /// How its routers forward at once, if they do.
+    pub sharing: Option<SharingConfig>,
 }
 
 impl GroupConfig {

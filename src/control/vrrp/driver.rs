@@ -5,16 +5,24 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use dataplane::MatchOn;
 use dataplane::addr::MacAddr;
+use dataplane::handover::{HandoverId, HandoverStep};
 use thiserror::Error;
+use vrrpd::sharing::load_sharing;
 use vrrpd::wire::Header;
 use vrrpd::{ConfigError, Moment, State, Time, Transition, Transmit, VirtualRouter};
 
 use super::config::{GroupConfig, SourceMac, Watch};
 use super::frame;
 use super::hooks::HookCall;
+use super::sharing::{Numbers, Sharing};
 use super::tracking::{Ping, Tracker, Verdict};
 use crate::control::host::{Originated, Port, PortIndex, Virtual};
+
+mod shared;
+
+use shared::Boots;
 
 /// The most outputs that wait for the control loop: more than all 255 virtual routers of a port can ask for at once, each
 /// sending to 255 unicast peers.
@@ -32,13 +40,15 @@ pub struct GroupKey {
     pub vrid: u8,
 }
 
-/// Who routes what is sent to the virtual MAC, as long as the group does not share its load.
+/// Who routes what is sent to the virtual MAC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Charge {
     /// This router, being master.
     Ours,
     /// Another one, or nobody; it is discarded.
     Others,
+    /// It depends on a packet's end system, whose address this says where to find; at first everything is discarded.
+    Shared(MatchOn),
 }
 
 /// Something for the control loop to do.
@@ -71,6 +81,27 @@ pub enum Output {
     Ping(Ping),
     /// Run a command.
     Hook(HookCall),
+    /// Have the workers do this for a move, for conditions with these numbers; what comes of it comes back to
+    /// [`Vrrp::handed_over`].
+    HandOver {
+        /// Which move.
+        id: HandoverId,
+        /// The conditions' numbers.
+        conditions: Vec<u32>,
+        /// What.
+        step: HandoverStep,
+    },
+    /// Ask for a neighbour on a port; its link address comes back to [`Vrrp::neighbour_there`].
+    Ask {
+        /// The port.
+        port: PortIndex,
+        /// The neighbour.
+        address: Ipv4Addr,
+    },
+    /// Have the neighbour ready that packets to this address go to.
+    Prepare(Ipv4Addr),
+    /// Have all gateways ready.
+    PrepareGateways,
 }
 
 /// Why a configuration is refused.
@@ -91,6 +122,16 @@ pub enum ApplyError {
         vrid: u8,
         /// The port's name.
         port_name: String,
+    },
+    /// The parts of its load sharing do not make sense together.
+    #[error("load sharing of virtual router {vrid} on port {port_name}: {source}")]
+    Sharing {
+        /// The virtual router.
+        vrid: u8,
+        /// The port's name.
+        port_name: String,
+        /// What is wrong.
+        source: load_sharing::ConfigError,
     },
     /// The parts do not make sense together.
     #[error("virtual router {vrid} on port {port_name}: {source}")]
@@ -113,6 +154,8 @@ pub struct StrayCounters {
     pub vrid_errors: u64,
     /// Outputs lost because the control loop did not carry them out.
     pub output_overflows: u64,
+    /// Conditions without a counter of their own.
+    pub condition_overflows: u64,
 }
 
 /// All virtual routers of all ports. See the [module](super) for how it is driven.
@@ -128,6 +171,12 @@ pub struct Vrrp {
     virtuals_changed: bool,
     /// Since the last tick: how many virtual routers noticed a stall, and the longest.
     stalled: Option<(usize, Duration)>,
+    boots: Boots,
+    numbers: Numbers,
+    /// Virtual routers that share their load and may have another verdict table to publish.
+    unpublished: BTreeSet<GroupKey>,
+    /// Those whose last table the workers have yet to take up.
+    settling: BTreeSet<GroupKey>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -143,6 +192,8 @@ struct Group {
     due: Option<Time>,
     /// The latest changes of state, oldest first.
     transitions: VecDeque<Transition>,
+    /// Its part in load sharing.
+    sharing: Option<Sharing>,
 }
 
 #[derive(Debug, Default)]
@@ -159,13 +210,20 @@ impl Outbox {
             self.overflows += 1;
         }
     }
+
+    fn extend(&mut self, outputs: impl IntoIterator<Item = Output>) {
+        outputs.into_iter().for_each(|output| self.push(output));
+    }
 }
 
 impl Vrrp {
-    /// No virtual routers yet.
+    /// No virtual routers yet. `seed` is random: by it others tell this life of the program from those before.
     #[must_use]
-    pub fn new() -> Vrrp {
-        Vrrp::default()
+    pub fn new(seed: u64) -> Vrrp {
+        Vrrp {
+            boots: Boots::new(seed),
+            ..Vrrp::default()
+        }
     }
 
     /// These are the ports and the virtual routers from now on. Those that stay keep their state as far as
@@ -216,9 +274,13 @@ impl Vrrp {
         };
         let vrid = header.vrid;
         let key = GroupKey { port, vrid };
-        match self.enter(key, |router| router.receive(at, &received)) {
+        let at = at.into();
+        if !self.shares(at, key, header.message_type, &received) {
+            return;
+        }
+        match self.enter(at, key, |router| router.receive(at, &received)) {
             None => self.strays.vrid_errors += 1,
-            Some(Ok(())) => {}
+            Some(Ok(())) => self.accepted(at, key, received.src),
             // Counted by the virtual router under its reason.
             Some(Err(refusal)) => {
                 tracing::debug!(port, vrid, from = %received.src, "VRRP packet refused: {refusal}");
@@ -237,7 +299,7 @@ impl Vrrp {
         }
         for key in self.keys() {
             if key.port == port {
-                self.enter(key, |router| router.port_link(at, up));
+                self.enter(at, key, |router| router.port_link(at, up));
             }
         }
         let is_meant = |watch: &Watch| matches!(watch, Watch::Port { index, .. } if *index == port);
@@ -273,7 +335,8 @@ impl Vrrp {
             .map(|(_, key)| *key)
             .collect();
         for key in due {
-            self.enter(key, |router| router.tick(at));
+            self.enter(at, key, |router| router.tick(at));
+            self.share(key, |sharing, numbers| sharing.tick(at.now, numbers));
         }
         if let Some((groups, away)) = self.stalled.take() {
             tracing::warn!(
@@ -306,7 +369,7 @@ impl Vrrp {
     pub fn shutdown(&mut self, at: impl Into<Moment>) {
         let at = at.into();
         for key in self.keys() {
-            self.enter(key, |router| router.shutdown(at));
+            self.enter(at, key, |router| router.shutdown(at));
         }
     }
 
@@ -334,6 +397,7 @@ impl Vrrp {
     pub const fn stray_counters(&self) -> StrayCounters {
         StrayCounters {
             output_overflows: self.outbox.overflows,
+            condition_overflows: self.numbers.refused(),
             ..self.strays
         }
     }
@@ -343,9 +407,12 @@ impl Vrrp {
     }
 
     fn remove(&mut self, at: Moment, key: GroupKey) {
-        self.enter(key, |router| router.shutdown(at));
-        if let Some(due) = self.groups.remove(&key).and_then(|group| group.due) {
-            self.due.remove(&(due, key));
+        self.enter(at, key, |router| router.shutdown(at));
+        if let Some(group) = self.groups.remove(&key) {
+            if let Some(due) = group.due {
+                self.due.remove(&(due, key));
+            }
+            self.forget_sharing(key, group.sharing);
         }
         self.outbox.push(Output::Charge {
             group: key,
@@ -361,8 +428,10 @@ impl Vrrp {
             if group.config == config {
                 return Ok(());
             }
-            let reconfigured = self.enter(key, |router| router.reconfigure(at, protocol, local));
+            let reconfigured =
+                self.enter(at, key, |router| router.reconfigure(at, protocol, local));
             reconfigured.unwrap_or(Ok(())).map_err(named)?;
+            self.adopt_sharing(at, key, &config)?;
             if let Some(group) = self.groups.get_mut(&key) {
                 group.config = config;
             }
@@ -373,14 +442,16 @@ impl Vrrp {
                 charge: Some(Charge::Others),
             });
             let group = Group {
-                config,
+                config: config.clone(),
                 router,
                 due: None,
                 transitions: VecDeque::new(),
+                sharing: None,
             };
             self.groups.insert(key, group);
+            self.adopt_sharing(at, key, &config)?;
             let up = self.link_up(key.port);
-            self.enter(key, |router| router.port_link(at, up));
+            self.enter(at, key, |router| router.port_link(at, up));
         }
         self.tell_tracks(at, key);
         Ok(())
@@ -408,7 +479,7 @@ impl Vrrp {
             })
             .collect();
         for (name, holds) in known {
-            self.enter(key, |router| router.track_changed(at, &name, holds));
+            self.enter(at, key, |router| router.track_changed(at, &name, holds));
         }
     }
 
@@ -435,17 +506,26 @@ impl Vrrp {
             })
             .collect();
         for (key, name) in concerned {
-            self.enter(key, |router| router.track_changed(at, &name, holds));
+            self.enter(at, key, |router| router.track_changed(at, &name, holds));
         }
     }
 
     /// The one way to a virtual router: acts on it, carries out what it then asks for, and notes when it wants to act next.
-    fn enter<T>(&mut self, key: GroupKey, act: impl FnOnce(&mut VirtualRouter) -> T) -> Option<T> {
+    fn enter<T>(
+        &mut self,
+        at: Moment,
+        key: GroupKey,
+        act: impl FnOnce(&mut VirtualRouter) -> T,
+    ) -> Option<T> {
         let group = self.groups.get_mut(&key)?;
         let mac = self.ports.get(&key.port).map(|port| port.mac);
         let was_master = group.router.is_master();
         let result = act(&mut group.router);
         while let Some(output) = group.router.poll_output() {
+            if let Some(sharing) = &mut group.sharing {
+                let interval = group.config.protocol.interval;
+                sharing.hear(at.now, &output, interval, &mut self.numbers);
+            }
             if let vrrpd::Output::Stalled { away } = output {
                 let (groups, longest) = self.stalled.unwrap_or_default();
                 self.stalled = Some((groups + 1, longest.max(away)));
@@ -454,14 +534,31 @@ impl Vrrp {
             }
         }
         self.virtuals_changed |= was_master != group.router.is_master();
-        let due = group.router.poll_timeout();
+        self.attend(key);
+        Some(result)
+    }
+
+    /// Carries out what a group's load sharing asks for, and notes when the group wants to act next.
+    fn attend(&mut self, key: GroupKey) {
+        let Some(group) = self.groups.get_mut(&key) else {
+            return;
+        };
+        if let Some(sharing) = &mut group.sharing {
+            let mac = self.ports.get(&key.port).map(|port| port.mac);
+            for output in sharing.take_outputs() {
+                self.outbox
+                    .extend(shared::output(&group.config, mac, output));
+            }
+            self.unpublished.insert(key);
+        }
+        let sharing = group.sharing.as_ref().and_then(Sharing::poll_timeout);
+        let due = group.router.poll_timeout().into_iter().chain(sharing).min();
         if due != group.due {
             if let Some(old) = std::mem::replace(&mut group.due, due) {
                 self.due.remove(&(old, key));
             }
             self.due.extend(due.map(|due| (due, key)));
         }
-        Some(result)
     }
 }
 
@@ -522,7 +619,7 @@ impl Group {
             self.config.port_name,
         );
         // Between Initialise and Backup nothing changes for the workers.
-        if (*from == State::Master) != (*to == State::Master) {
+        if self.sharing.is_none() && (*from == State::Master) != (*to == State::Master) {
             let charge = if *to == State::Master {
                 Charge::Ours
             } else {
@@ -569,6 +666,11 @@ fn checked(
             .protocol()
             .validate(config.local.into())
             .map_err(|source| protocol_error(&config, source))?;
+        if let Some(sharing) = &config.sharing {
+            sharing
+                .validate()
+                .map_err(|source| sharing_error(&config, source))?;
+        }
         if checked.insert(config.key(), config).is_some() {
             return Err(ApplyError::Duplicate { vrid, port_name });
         }
@@ -578,6 +680,14 @@ fn checked(
 
 fn protocol_error(config: &GroupConfig, source: ConfigError) -> ApplyError {
     ApplyError::Protocol {
+        vrid: config.protocol.vrid.get(),
+        port_name: config.port_name.clone(),
+        source,
+    }
+}
+
+fn sharing_error(config: &GroupConfig, source: load_sharing::ConfigError) -> ApplyError {
+    ApplyError::Sharing {
         vrid: config.protocol.vrid.get(),
         port_name: config.port_name.clone(),
         source,

@@ -42,8 +42,36 @@ pub(super) fn multicast(
     destination: Ipv4Addr,
     payload: &[u8],
 ) -> Result<Vec<u8>, Ipv4Error> {
+    let link = (mac, MacAddr::multicast_v4(destination));
+    frame(link, TRAFFIC_CLASS, (source, destination), payload)
+}
+
+/// The frame from `mac` that brings a message about load sharing to every router of a group. It travels as the traffic
+/// does: to the virtual MAC, and in the traffic's class, so that no switch lets it overtake data.
+///
+/// # Errors
+///
+/// The payload is longer than an IPv4 packet can be.
+pub(super) fn to_group(
+    mac: MacAddr,
+    vrid: u8,
+    source: Ipv4Addr,
+    destination: Ipv4Addr,
+    payload: &[u8],
+) -> Result<Vec<u8>, Ipv4Error> {
+    let link = (mac, MacAddr::virtual_v4(vrid));
+    frame(link, 0, (source, destination), payload)
+}
+
+/// The frame between two link addresses with a VRRP packet between two others.
+fn frame(
+    (from, to): (MacAddr, MacAddr),
+    traffic_class: u8,
+    (source, destination): (Ipv4Addr, Ipv4Addr),
+    payload: &[u8],
+) -> Result<Vec<u8>, Ipv4Error> {
     let packet = Packet {
-        traffic_class: TRAFFIC_CLASS,
+        traffic_class,
         // A packet that is never cut needs no number (RFC 6864 section 4.1).
         identification: 0,
         reserved_flag: false,
@@ -61,8 +89,8 @@ pub(super) fn multicast(
     packet.emit(&mut octets)?;
     let mut frame = Vec::new();
     Frame {
-        destination: MacAddr::multicast_v4(destination),
-        source: mac,
+        destination: to,
+        source: from,
         ether_type: EtherType::IPV4,
         payload: &octets,
     }
@@ -90,7 +118,7 @@ mod tests {
     const MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
     const LOCAL: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
 
-    fn frame(payload: &[u8]) -> Vec<u8> {
+    fn advertisement(payload: &[u8]) -> Vec<u8> {
         multicast(MAC, LOCAL, GROUP_IPV4, payload).unwrap()
     }
 
@@ -102,12 +130,25 @@ mod tests {
             0x45, 0xc0, 0, 23, 0, 0, 0x40, 0, 255, 112, 0xd8, 0xa1, 192, 0, 2, 2, 224, 0, 0, 18,
             7, 8, 9,
         ];
-        assert_eq!(frame(&[7, 8, 9]), expected);
+        assert_eq!(advertisement(&[7, 8, 9]), expected);
+    }
+
+    #[test]
+    fn a_message_about_load_sharing_travels_as_the_traffic_does() {
+        let group = Ipv4Addr::new(192, 0, 2, 1);
+        let sent = to_group(MAC, 7, LOCAL, group, &[7, 8, 9]).unwrap();
+        let sent = Frame::parse(&sent).unwrap();
+        assert_eq!(sent.destination, MacAddr([0, 0, 0x5e, 0, 1, 7]));
+        assert_eq!(sent.source, MAC);
+        let packet = Packet::parse(sent.payload).unwrap();
+        assert_eq!((packet.traffic_class, packet.ttl), (0, 255));
+        assert_eq!((packet.source, packet.destination), (LOCAL, group));
+        assert_eq!(packet.payload, [7, 8, 9]);
     }
 
     #[test]
     fn link_padding_is_no_part_of_what_is_read() {
-        let mut padded = frame(&[1, 2, 3]);
+        let mut padded = advertisement(&[1, 2, 3]);
         padded.resize(60, 0xee);
         let received = read(&padded).unwrap();
         assert_eq!(received.payload, [1, 2, 3]);
@@ -117,7 +158,7 @@ mod tests {
 
     #[test]
     fn other_protocols_fragments_and_cut_frames_are_not_read() {
-        let good = frame(&[1, 2, 3]);
+        let good = advertisement(&[1, 2, 3]);
         for octets in 0..good.len() {
             assert!(read(&good[..octets]).is_none(), "{octets} octets");
         }

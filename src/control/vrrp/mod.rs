@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `driver.rs` | [`Vrrp`]: all virtual routers of all ports; frames, links and time in, frames and orders out |
 //! | `config.rs` | [`GroupConfig`]: what the program decides beside the protocol's own configuration |
+//! | `sharing/` | load sharing: all routers of a group forward at once |
 //! | `frame.rs` | VRRP packets in and out of Ethernet frames |
 //! | `tracking.rs` | addresses that must answer |
 //! | `hooks.rs` | [`HookRunner`]: commands run on a change of state, beside the control thread |
@@ -27,11 +28,13 @@ pub mod config;
 pub mod driver;
 mod frame;
 pub mod hooks;
+pub mod sharing;
 mod show;
 pub mod tracking;
 
 pub use config::{GroupConfig, SourceMac, Tracked, Watch};
 pub use driver::{ApplyError, Charge, GroupKey, Output, Vrrp};
 pub use hooks::{HookCall, HookRunner};
+pub use sharing::{SharingConfig, Taken};
 pub use show::show;
 pub use tracking::{AddressWatch, Ping};

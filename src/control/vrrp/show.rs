@@ -22,6 +22,7 @@ pub fn show(vrrp: &Vrrp, now: Time) -> show::Vrrp {
             ("packet-length-errors", strays.packet_length_errors),
             ("vrid-errors", strays.vrid_errors),
             ("output-overflows", strays.output_overflows),
+            ("condition-overflows", strays.condition_overflows),
         ]),
     }
 }

@@ -112,8 +112,10 @@ struct Packing {
     loads: Vec<u128>,
     /// The number of conditions on each router.
     counts: Vec<u128>,
-    /// The relative load that no router should exceed.
+    /// The relative load that is no better for being less.
     limit: u128,
+    /// What each router may carry.
+    capacities: Vec<u128>,
 }
 
 impl Packing {
@@ -136,11 +138,13 @@ impl Packing {
             loads: vec![0; shares.len()],
             counts: vec![0; shares.len()],
             limit: 0,
+            capacities: Vec::new(),
             at: vec![None; sizes.len()],
             sizes,
             weights,
         };
         packing.limit = packing.limit(measure);
+        packing.capacities = packing.capacities(measure);
         for (condition, router) in at.into_iter().enumerate() {
             if let Some(router) = router {
                 packing.put(condition, router);
@@ -158,12 +162,22 @@ impl Packing {
         let mean = total * SCALE / weight.max(1);
         let bound = mean.max(heaviest * SCALE / strongest);
         match measure {
-            // A whole condition more than the mean is the best that some counts allow.
-            Measure::Count => mean.div_ceil(SCALE) * SCALE,
+            Measure::Count => mean,
             Measure::Rate { tolerance_permille } => {
                 bound + bound * u128::from(tolerance_permille) / 1000
             }
         }
+    }
+
+    fn capacities(&self, measure: Measure) -> Vec<u128> {
+        let conditions = self.sizes.len() as u128;
+        let weight: u128 = self.weights.iter().sum();
+        let capacity = |own: &u128| match measure {
+            // A part of a condition more than its share is the best that some counts allow.
+            Measure::Count => (conditions * own).div_ceil(weight.max(1)),
+            Measure::Rate { .. } => self.limit * own / SCALE,
+        };
+        self.weights.iter().map(capacity).collect()
     }
 
     /// The load of `router` relative to its weight, if it were `load`.
@@ -181,7 +195,7 @@ impl Packing {
 
     /// What `router` may carry.
     fn capacity(&self, router: usize) -> u128 {
-        self.limit * self.weights.get(router).copied().unwrap_or(0) / SCALE
+        self.capacities.get(router).copied().unwrap_or(0)
     }
 
     fn put(&mut self, condition: usize, router: usize) {
@@ -219,8 +233,7 @@ impl Packing {
     }
 
     fn is_too_heavy(&self) -> bool {
-        let (router, _) = self.heaviest();
-        self.load(router) > self.capacity(router)
+        (0..self.loads.len()).any(|router| self.load(router) > self.capacity(router))
     }
 
     /// The movable conditions with traffic on each router, lightest first.

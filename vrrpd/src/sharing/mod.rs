@@ -12,13 +12,17 @@
 //! | [`table`] | who is, as far as this router knows |
 //! | [`load_sharing`] | [`LoadSharing`]: one router's part in one group, which puts all of this together, and allocates as the authority |
 //! | [`moves`] | how conditions change hands, from P to N |
+//! | [`monitor`] | what a router routes, as averages |
+//! | [`review`] | when these averages call for another allocation |
 
 pub mod allocation;
 pub mod load_sharing;
 pub mod membership;
+pub mod monitor;
 pub mod moves;
 pub mod names;
 pub mod refusal;
+pub mod review;
 pub mod table;
 pub mod trust;
 pub mod window;

@@ -19,6 +19,11 @@ enum Fault {
         millis: u64,
         loses: bool,
     },
+    /// The control loop goes on, but nobody carries frames to and from it.
+    Deafen {
+        node: usize,
+        millis: u64,
+    },
     Link(usize, bool),
     /// Nothing, for a while.
     Wait {
@@ -37,6 +42,7 @@ fn fault(nodes: usize, lossy: bool) -> impl Strategy<Value = Fault> {
         1 => node.clone().prop_map(Fault::Stop),
         2 => node.clone().prop_map(Fault::Start),
         2 => (node.clone(), 1..3000_u64, any::<bool>()).prop_map(move |(node, millis, loses)| Fault::Stall { node, millis, loses: loses && lossy }),
+        2 => (node.clone(), 1..3000_u64).prop_map(|(node, millis)| Fault::Deafen { node, millis }),
         2 => (node, any::<bool>()).prop_map(|(node, up)| Fault::Link(node, up)),
         6 => (0..2000_u64).prop_map(|millis| Fault::Wait { millis }),
         if lossy { 1 } else { 0 } => any::<bool>().prop_map(Fault::Lossy),
@@ -53,7 +59,10 @@ fn inflict(lan: &mut Lan, fault: Fault) {
         Fault::Start(node) if lan.nodes[node].is_present() => {
             lan.act(node, |router, now| router.start(now))
         }
-        Fault::Stop(_) | Fault::Start(_) => {}
+        Fault::Deafen { node, millis } if lan.nodes[node].is_present() => {
+            lan.deafen(node, Duration::from_millis(millis))
+        }
+        Fault::Stop(_) | Fault::Start(_) | Fault::Deafen { .. } => {}
         Fault::Stall {
             node,
             millis,
@@ -154,7 +163,7 @@ proptest! {
 fn node_of(fault: &Fault) -> usize {
     match fault {
         Fault::Crash(node) | Fault::Restart(node) | Fault::Stop(node) | Fault::Start(node) => *node,
-        Fault::Stall { node, .. } | Fault::Link(node, _) => *node,
+        Fault::Stall { node, .. } | Fault::Deafen { node, .. } | Fault::Link(node, _) => *node,
         Fault::Wait { .. } | Fault::Lossy(_) => 0,
     }
 }

@@ -227,6 +227,7 @@ impl Lan {
         if !node.routers.is_empty() {
             node.stalled_until = Some(self.now + span);
             node.stall_loses = loses;
+            node.deaf = None;
         }
         self.faults_changed();
     }
@@ -252,9 +253,14 @@ impl Lan {
     }
 
     /// Does something to every virtual router of node `index`.
-    pub(crate) fn act(&mut self, index: usize, action: impl Fn(&mut VirtualRouter, Time)) {
-        for router in &mut self.nodes[index].routers {
-            action(router, self.now);
+    pub(crate) fn act(&mut self, index: usize, action: impl Fn(&mut VirtualRouter, Moment)) {
+        let node = &mut self.nodes[index];
+        let at = Moment {
+            now: self.now,
+            heard: node.deaf.map_or(self.now, |deaf| deaf.since),
+        };
+        for router in &mut node.routers {
+            action(router, at);
         }
         self.drain(index);
     }
@@ -289,8 +295,7 @@ impl Lan {
         if let Some(deaf) = &mut self.nodes[index].deaf {
             if now < deaf.until {
                 deaf.next_look = now + LOOK;
-                let heard = deaf.since;
-                return self.act(index, |router, now| router.tick(Moment { now, heard }));
+                return self.act(index, VirtualRouter::tick);
             }
             self.nodes[index].deaf = None;
             self.act(index, VirtualRouter::heartbeat);

@@ -2,6 +2,7 @@
 
 mod memif;
 mod one_router;
+mod three_routers;
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -21,7 +22,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Task {
-    /// One router between two networks: ping, traceroute, iperf3 and counted streams, beside the kernel in its place
+    /// One router beside the kernel in its place; then three that share the load of twelve end systems
     Demo(Demo),
     /// Throughput and loss with dpdk-testpmd as the generator, over a memif into the router and back
     Memif {
@@ -63,7 +64,7 @@ fn main() -> ExitCode {
             program,
             json,
         }) => start_keeper(&program, json),
-        Task::Demo(demo) => one_router::show(&demo.program, demo.json).map(drop),
+        Task::Demo(demo) => show(&demo).map(drop),
         Task::Memif {
             program,
             seconds,
@@ -116,11 +117,41 @@ fn start_keeper(program: &std::path::Path, json: bool) -> lab::Result<()> {
     })
 }
 
-fn keep(demo: &Demo) -> lab::Result<()> {
+/// Both acts, in networks of their own.
+fn show(demo: &Demo) -> lab::Result<()> {
+    let one = first_act(demo)?;
+    let net = three_routers::network()?;
+    let (group, figures) = three_routers::show_in(&net, &demo.program)?;
+    drop(group);
+    print(demo, &one, &figures);
+    Ok(())
+}
+
+fn first_act(demo: &Demo) -> lab::Result<one_router::Report> {
     let net = Routed::new()?;
-    let _router = one_router::show_in(&net, &demo.program, demo.json)?;
+    one_router::show_in(&net, &demo.program)
+}
+
+fn print(demo: &Demo, one: &one_router::Report, three: &three_routers::Figures) {
+    if demo.json {
+        let mut object = serde_json::json!(three);
+        object["one_router"] = serde_json::json!(one);
+        println!("{object}");
+    } else {
+        one_router::print(one);
+        three_routers::print(three);
+    }
+}
+
+/// The demo, whose second network stays.
+fn keep(demo: &Demo) -> lab::Result<()> {
+    let one = first_act(demo)?;
+    let net = three_routers::network()?;
+    let (_group, figures) = three_routers::show_in(&net, &demo.program)?;
+    print(demo, &one, &figures);
     eprintln!("\nThe network stays up. Inside its machines:");
-    for machine in [&net.a, &net.r, &net.b] {
+    let machines = net.routers.iter().chain(&net.hosts).chain(&net.servers);
+    for machine in machines {
         eprintln!(
             "  {}:  nsenter --target {} --net --mount --root -- bash",
             machine.name(),
@@ -128,7 +159,7 @@ fn keep(demo: &Demo) -> lab::Result<()> {
         );
     }
     eprintln!(
-        "  {} ctl   in r, for the router's prompt",
+        "  {} ctl   in r1, r2 or r3, for the router's prompt",
         demo.program.display()
     );
     eprintln!("To take it down:  kill {}", std::process::id());

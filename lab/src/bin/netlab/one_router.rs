@@ -51,42 +51,28 @@ pub(crate) struct Figures {
 /// Both routers' figures.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
-    routers: u32,
     /// From the program's start to its first answer, in milliseconds.
     start_ms: f64,
     manifold: Figures,
     kernel: Figures,
 }
 
-/// Shows it all and leaves nothing behind.
-pub(crate) fn show(program: &Path, json: bool) -> Result<()> {
-    let net = Routed::new()?;
-    show_in(&net, program, json).map(drop)
-}
-
-/// Shows it in a network that is there; the router goes on running in it.
-pub(crate) fn show_in<'a>(net: &'a Routed, program: &Path, json: bool) -> Result<Manifold<'a>> {
+/// Shows it in a network that is there.
+pub(crate) fn show_in(net: &Routed, program: &Path) -> Result<Report> {
     eprintln!("the kernel as the router, for comparison …");
     net.route_by_kernel()?;
     let kernel = measure(net)?;
     net.unroute_by_kernel()?;
     eprintln!("manifold as the router …");
     let start = Instant::now();
-    let router = Manifold::start(&net.r, program, &net.configuration(), &[])?;
+    let _router = Manifold::start(&net.r, program, &net.configuration(), &[])?;
     let start_ms = start.elapsed().as_secs_f64() * 1e3;
     let manifold = measure(net)?;
-    let report = Report {
-        routers: 1,
+    Ok(Report {
         start_ms,
         manifold,
         kernel,
-    };
-    if json {
-        println!("{}", serde_json::json!(report));
-    } else {
-        print(&report);
-    }
-    Ok(router)
+    })
 }
 
 fn measure(net: &Routed) -> Result<Figures> {
@@ -137,7 +123,8 @@ fn measure(net: &Routed) -> Result<Figures> {
     })
 }
 
-fn print(report: &Report) {
+/// Prints the figures for people.
+pub(crate) fn print(report: &Report) {
     let Report {
         manifold,
         kernel,

@@ -44,12 +44,13 @@ fn config(vrid: u8, member: u8) -> GroupConfig {
         tracked: Vec::new(),
         source_mac: SourceMac::Own,
         hook: None,
+        sharing: None,
     }
 }
 
 /// A router with one port up.
 fn member(member: u8, configs: Vec<GroupConfig>) -> Vrrp {
-    let mut vrrp = Vrrp::new();
+    let mut vrrp = Vrrp::new(7);
     let ports = [port(LAN, member), port(WAN, member)];
     vrrp.apply(Time::ZERO, &ports, configs).unwrap();
     vrrp.port_link(Time::ZERO, LAN, true);
@@ -187,7 +188,7 @@ fn a_master_that_is_shut_down_resigns_and_its_backup_takes_over_within_the_skew(
 
 #[test]
 fn a_port_without_link_has_no_master_and_one_that_lost_it_none_any_more() {
-    let mut vrrp = Vrrp::new();
+    let mut vrrp = Vrrp::new(7);
     let ports = [port(LAN, 1)];
     vrrp.apply(Time::ZERO, &ports, vec![config(7, 1)]).unwrap();
     run(&mut [&mut vrrp], Time::ZERO, millis(5000));
@@ -217,7 +218,8 @@ fn what_is_for_nobody_is_counted_and_changes_nothing() {
         StrayCounters {
             packet_length_errors: 1,
             vrid_errors: 2,
-            output_overflows: 0
+            output_overflows: 0,
+            condition_overflows: 0,
         }
     );
     assert_eq!(states(&vrrp), [State::Backup]);

@@ -329,3 +329,33 @@ fn time_of_the_largest_allocation_is_printed() {
         assert_eq!(after.len(), before.len());
     }
 }
+
+#[test]
+fn counts_follow_the_weights_however_large_those_are() {
+    let share = |router, weight| Share {
+        router: RouterId::new(router).unwrap(),
+        weight,
+    };
+    for (shares, expected) in [
+        ([share(1, 100), share(2, 100), share(3, 100)], [5, 4, 4]),
+        ([share(1, 100), share(2, 99), share(3, 1)], [7, 6, 0]),
+        ([share(1, 1), share(2, 65_535), share(3, 65_535)], [1, 6, 6]),
+    ] {
+        let load = Load {
+            bit_per_s: 0,
+            router: Some(shares[1].router),
+            pinned: false,
+        };
+        let at = allocate(Measure::Count, &shares, &[load; 13]);
+        let counts = shares.map(|share| {
+            let mine = at.iter().filter(|router| **router == Some(share.router));
+            mine.count()
+        });
+        let far: usize = counts
+            .iter()
+            .zip(expected)
+            .map(|(count, wanted)| count.abs_diff(wanted))
+            .sum();
+        assert!(far <= 2, "{counts:?} instead of {expected:?}");
+    }
+}

@@ -1,0 +1,349 @@
+//! The demo with three routers and twelve end systems: all route at once; end systems change hands under load; a router
+//! crashes, the master crashes, a router is drained.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use lab::group::Group;
+use lab::load::{Load, Rates, Report};
+use lab::table::Table;
+use lab::topology::sharing::{CARRIER, KEYS, Setup, Sharing};
+use lab::traffic::Count;
+use lab::{Result, poll};
+use serde::Serialize;
+
+const HOSTS: u8 = 12;
+const ROUTERS: u8 = 3;
+const SERVERS: u8 = 3;
+/// Moves in sequence mode, in whole rounds of all end systems.
+const ROUNDS: u8 = 17;
+/// Rounds in timer mode, whose moves take longer and lose packets.
+const TIMER_ROUNDS: u8 = 2;
+/// For what takes milliseconds, or a few advertisement intervals.
+const DEADLINE: Duration = Duration::from_secs(30);
+/// For how long it is shown what each router carries.
+const SHOWN: Duration = Duration::from_secs(3);
+/// For how long the load goes on behind a crash.
+const AFTERWARDS: Duration = Duration::from_secs(2);
+
+const RATES: Rates = Rates {
+    seconds: 300,
+    udp_pps: 250,
+    icmp_pps: 50,
+    tcp_pps: 100,
+    streams: 6,
+};
+
+/// What became of the packets of all protocols while end systems changed hands.
+#[derive(Debug, Serialize)]
+struct Moved {
+    mode: &'static str,
+    moves: u32,
+    sent: u64,
+    lost: u64,
+    duplicated: u64,
+    reordered: u64,
+    tcp_retransmitted: u64,
+    /// The same without moves, for comparison.
+    tcp_retransmitted_without_moves: u64,
+    seconds: f64,
+}
+
+/// What became of them when a router went.
+#[derive(Debug, Serialize)]
+struct Gone {
+    /// Of the end system that lost most: packets lost ÷ the rate that it sent at.
+    blocked_ms: f64,
+    lost: u64,
+    duplicated: u64,
+    reordered: u64,
+}
+
+/// The figures.
+#[derive(Debug, Serialize)]
+pub(crate) struct Figures {
+    routers: u8,
+    end_systems: u8,
+    /// Conditions that each router is in charge of, the rest counted.
+    conditions: Vec<usize>,
+    share: Share,
+    handover: Moved,
+    handover_timer_mode: Moved,
+    backup_crash: Gone,
+    master_crash: Gone,
+    drain: Gone,
+    /// Lost in the laboratory, not in the routers: full sockets and links.
+    dropped_by_the_network: u64,
+}
+
+/// What each router carried.
+#[derive(Debug, Serialize)]
+struct Share {
+    /// Bit/s of each router towards the servers.
+    before: Vec<u64>,
+}
+
+/// Shows it all in a network that is there; the routers go on running in it.
+pub(crate) fn show_in<'a>(net: &'a Sharing, program: &Path) -> Result<(Group<'a>, Figures)> {
+    let mut group = Group::start(net, program, &setup("sequence"))?;
+    let load = Load::start(net, RATES)?;
+    poll::until("every end system in the table", DEADLINE, || {
+        Ok((group.in_charge()?.len() > usize::from(HOSTS)).then_some(()))
+    })?;
+    group.wait_until_agreed(DEADLINE)?;
+    eprintln!("every end system is known; each router carries:");
+    let before = watch(net, &group, SHOWN)?;
+    let in_charge = group.in_charge()?;
+    let of = |router| in_charge.values().filter(|of| **of == router).count();
+    let conditions = (0..ROUTERS).map(of).collect();
+    let mut drops = load.stop()?.socket_drops;
+
+    eprintln!("no moves, for comparison …");
+    let still = measured(net, SHOWN)?;
+    eprintln!("moves in sequence mode …");
+    let handover = moved(net, &group, "sequence", ROUNDS, &still)?;
+    set_mode(net, &group, "timer")?;
+    eprintln!("moves in timer mode …");
+    let handover_timer_mode = moved(net, &group, "timer", TIMER_ROUNDS, &still)?;
+    set_mode(net, &group, "sequence")?;
+
+    eprintln!("a backup crashes …");
+    let backup_crash = gone(net, &mut group, |group| {
+        group.kill(1);
+        Ok(())
+    })?;
+    bring_back(net, &mut group, 1)?;
+    eprintln!("a router is drained …");
+    let drain = gone(net, &mut group, |group| group.stop(1).map(drop))?;
+    bring_back(net, &mut group, 1)?;
+    eprintln!("the master crashes …");
+    let master_crash = gone(net, &mut group, |group| {
+        group.kill(0);
+        Ok(())
+    })?;
+    bring_back(net, &mut group, 0)?;
+    drops += net.link_drops()?;
+    let figures = Figures {
+        routers: ROUTERS,
+        end_systems: HOSTS,
+        conditions,
+        share: Share { before },
+        handover,
+        handover_timer_mode,
+        backup_crash,
+        master_crash,
+        drain,
+        dropped_by_the_network: drops,
+    };
+    Ok((group, figures))
+}
+
+/// The network that it is shown in.
+pub(crate) fn network() -> Result<Sharing> {
+    Sharing::new(HOSTS, ROUTERS, SERVERS)
+}
+
+fn setup(mode: &str) -> Setup {
+    Setup {
+        sharing: Some(format!("mode = \"{mode}\"\n{KEYS}\n")),
+        ..Setup::default()
+    }
+}
+
+/// Prints once a second what each router sends towards the servers; returns the bits per second over all of the time.
+fn watch(net: &Sharing, group: &Group<'_>, time: Duration) -> Result<Vec<u64>> {
+    let octets = || -> Result<Vec<u64>> {
+        (0..ROUTERS)
+            .map(|router| net.router_end(router, CARRIER).statistic("tx_bytes"))
+            .collect()
+    };
+    let start = (Instant::now(), octets()?);
+    let mut last = start.clone();
+    while start.0.elapsed() < time {
+        std::thread::sleep(Duration::from_secs(1));
+        let now = (Instant::now(), octets()?);
+        let rates = rates(&last, &now);
+        let in_charge = group.in_charge()?;
+        let line: Vec<String> = (0..ROUTERS)
+            .zip(&rates)
+            .map(|(router, rate)| {
+                let conditions = in_charge.values().filter(|of| **of == router).count();
+                format!(
+                    "r{}: {:5.2} Mbit/s, {conditions} conditions",
+                    router + 1,
+                    *rate as f64 / 1e6
+                )
+            })
+            .collect();
+        eprintln!("  {}", line.join("    "));
+        last = now;
+    }
+    Ok(rates(&start, &last))
+}
+
+/// Bits per second between two readings of octets.
+fn rates(then: &(Instant, Vec<u64>), now: &(Instant, Vec<u64>)) -> Vec<u64> {
+    let seconds = now.0.duration_since(then.0).as_secs_f64();
+    let pairs = then.1.iter().zip(&now.1);
+    pairs
+        .map(|(then, now)| ((now - then) as f64 * 8.0 / seconds) as u64)
+        .collect()
+}
+
+/// The load for a time, with nothing happening.
+fn measured(net: &Sharing, time: Duration) -> Result<(Report, Duration)> {
+    let (load, start) = (Load::start(net, RATES)?, Instant::now());
+    std::thread::sleep(time);
+    let time = start.elapsed();
+    Ok((load.stop()?, time))
+}
+
+/// Moves every end system to the next router, one after the other, round after round, under load.
+fn moved(
+    net: &Sharing,
+    group: &Group<'_>,
+    mode: &'static str,
+    rounds: u8,
+    (still, still_time): &(Report, Duration),
+) -> Result<Moved> {
+    let (load, start) = (Load::start(net, RATES)?, Instant::now());
+    let mut moves = 0;
+    for _ in 0..rounds {
+        for host in 0..HOSTS {
+            let condition = Sharing::host(host).to_string();
+            let present = group.in_charge()?.get(&condition).copied();
+            let to = (present.unwrap_or_default() + 1) % ROUTERS;
+            group.move_to(&condition, to)?;
+            poll::until("a move", DEADLINE, || {
+                let moved = group.in_charge()?.get(&condition) == Some(&to);
+                Ok((moved && group.is_quiet()?).then_some(()))
+            })?;
+            moves += 1;
+        }
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    let report = load.stop()?;
+    let Count {
+        sent,
+        lost,
+        duplicated,
+        reordered,
+        ..
+    } = report.total();
+    let scale = seconds / still_time.as_secs_f64();
+    Ok(Moved {
+        mode,
+        moves,
+        sent,
+        lost,
+        duplicated,
+        reordered,
+        tcp_retransmitted: report.tcp_retransmitted,
+        tcp_retransmitted_without_moves: (still.tcp_retransmitted as f64 * scale) as u64,
+        seconds,
+    })
+}
+
+/// Has a router go under load, and goes on until the others have settled.
+fn gone<'a>(
+    net: &'a Sharing,
+    group: &mut Group<'a>,
+    go: impl FnOnce(&mut Group<'a>) -> Result<()>,
+) -> Result<Gone> {
+    let load = Load::start(net, RATES)?;
+    std::thread::sleep(Duration::from_secs(1));
+    go(group)?;
+    std::thread::sleep(AFTERWARDS);
+    group.wait_until_agreed(DEADLINE)?;
+    let report = load.stop()?;
+    let most = report.udp.iter().map(|count| count.lost).max();
+    let total = report.udp_total();
+    Ok(Gone {
+        blocked_ms: most.unwrap_or_default() as f64 * 1e3 / RATES.udp_pps as f64,
+        lost: total.lost,
+        duplicated: total.duplicated,
+        reordered: total.reordered,
+    })
+}
+
+fn set_mode(net: &Sharing, group: &Group<'_>, mode: &str) -> Result<()> {
+    for (index, router) in group.running() {
+        router.configure(&net.configuration(index, &setup(mode)))?;
+        router.ask("reload")?;
+    }
+    poll::until("the mode in force", DEADLINE, || {
+        for (_, router) in group.running() {
+            if Group::shown(router, "show routers")?["mode"] != mode {
+                return Ok(None);
+            }
+        }
+        Ok(Some(()))
+    })
+}
+
+/// Starts a router again, and waits until it has a share.
+fn bring_back(net: &Sharing, group: &mut Group<'_>, index: u8) -> Result<()> {
+    group.start_router(index)?;
+    // What it learned may be gone with the crash; packets bring it back.
+    let load = Load::start(net, RATES)?;
+    let agreed = group.wait_until_agreed(DEADLINE);
+    load.stop()?;
+    agreed
+}
+
+/// Prints the figures for people.
+pub(crate) fn print(figures: &Figures) {
+    println!(
+        "\n  {HOSTS} end systems ── hub ── {ROUTERS} routers ── bridge ── {SERVERS} servers\n"
+    );
+    let mut shares = Table::new(&["router", "conditions", "Mbit/s to the servers"]);
+    let each = figures.conditions.iter().zip(&figures.share.before);
+    for (router, (conditions, bits)) in (1..).zip(each) {
+        let rate = format!("{:.2}", *bits as f64 / 1e6);
+        shares.row(&[&format!("r{router}"), conditions, &rate]);
+    }
+    println!("{shares}");
+    let mut moves = Table::new(&[
+        "end systems change hands",
+        "moves",
+        "packets sent",
+        "lost",
+        "duplicated",
+        "reordered",
+        "TCP segments sent again",
+        "without moves",
+    ]);
+    for moved in [&figures.handover, &figures.handover_timer_mode] {
+        moves.row(&[
+            &format!("{} mode", moved.mode),
+            &moved.moves,
+            &moved.sent,
+            &moved.lost,
+            &moved.duplicated,
+            &moved.reordered,
+            &moved.tcp_retransmitted,
+            &moved.tcp_retransmitted_without_moves,
+        ]);
+    }
+    println!("{moves}");
+    let mut gone = Table::new(&[
+        "a router goes",
+        "blocked",
+        "lost",
+        "duplicated",
+        "reordered",
+    ]);
+    for (name, of) in [
+        ("a backup crashes", &figures.backup_crash),
+        ("the master crashes", &figures.master_crash),
+        ("a router is drained", &figures.drain),
+    ] {
+        let blocked = format!("{:.0} ms", of.blocked_ms);
+        gone.row(&[&name, &blocked, &of.lost, &of.duplicated, &of.reordered]);
+    }
+    println!("{gone}");
+    println!(
+        "dropped by the laboratory's own links and sockets: {}",
+        figures.dropped_by_the_network
+    );
+}

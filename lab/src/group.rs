@@ -1,0 +1,237 @@
+//! Several manifolds that share the load of one group, on the network that is made for that.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::manifold::Manifold;
+use crate::process::Finished;
+use crate::topology::sharing::{Setup, Sharing};
+use crate::{LabError, Result, poll};
+
+/// The routers of the LAN's group; those that run.
+#[derive(Debug)]
+pub struct Group<'a> {
+    net: &'a Sharing,
+    program: PathBuf,
+    setup: Setup,
+    routers: Vec<Option<Manifold<'a>>>,
+}
+
+impl<'a> Group<'a> {
+    /// Starts them all.
+    ///
+    /// # Errors
+    /// When one does not start.
+    pub fn start(net: &'a Sharing, program: &Path, setup: &Setup) -> Result<Self> {
+        let mut group = Self {
+            net,
+            program: program.into(),
+            setup: setup.clone(),
+            routers: net.routers.iter().map(|_| None).collect(),
+        };
+        for index in 0..group.count() {
+            group.start_router(index)?;
+        }
+        Ok(group)
+    }
+
+    /// The number of routers, running or not.
+    #[must_use]
+    pub fn count(&self) -> u8 {
+        u8::try_from(self.routers.len()).unwrap_or(u8::MAX)
+    }
+
+    /// Starts a router that does not run.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn start_router(&mut self, index: u8) -> Result<()> {
+        let at = usize::from(index);
+        let configuration = self.net.configuration(index, &self.setup);
+        // Named apart and with little memory, because several run on this machine.
+        let started = Manifold::start(&self.net.routers[at], &self.program, &configuration, &[])?;
+        self.routers[at] = Some(started);
+        Ok(())
+    }
+
+    /// A router that runs.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn router(&self, index: u8) -> Result<&Manifold<'a>> {
+        let running = self.routers.get(usize::from(index));
+        running
+            .and_then(Option::as_ref)
+            .ok_or_else(|| LabError::Unreadable {
+                what: format!("router {}", index + 1),
+                text: "it does not run".into(),
+            })
+    }
+
+    /// Kills a router at once (SIGKILL).
+    pub fn kill(&mut self, index: u8) {
+        self.routers[usize::from(index)] = None;
+    }
+
+    /// Asks a router to stop (SIGTERM) and waits until it has.
+    ///
+    /// # Errors
+    /// When it does not run, or does not stop.
+    pub fn stop(&mut self, index: u8) -> Result<Finished> {
+        self.router(index)?;
+        match self.routers[usize::from(index)].take() {
+            Some(running) => running.stop(),
+            None => unreachable!("it was there just now"),
+        }
+    }
+
+    /// The routers that run, with their numbers.
+    pub fn running(&self) -> impl Iterator<Item = (u8, &Manifold<'a>)> {
+        (0..)
+            .zip(&self.routers)
+            .filter_map(|(index, router)| Some((index, router.as_ref()?)))
+    }
+
+    /// The LAN's group in a router's answer to a command.
+    ///
+    /// # Errors
+    /// When it does not answer, or has no such group.
+    pub fn shown(router: &Manifold<'_>, command: &str) -> Result<Value> {
+        let answer = router.ask(command)?;
+        let groups = answer["groups"].as_array();
+        groups
+            .and_then(|groups| groups.first())
+            .cloned()
+            .ok_or_else(|| LabError::Unreadable {
+                what: format!("the answer to {command}"),
+                text: answer.to_string(),
+            })
+    }
+
+    /// Waits until all routers that run have the same table, in which they, and they alone, work, and no move is unfinished.
+    ///
+    /// # Errors
+    /// [`LabError::Deadline`] with what each has, if they do not come to agree.
+    pub fn wait_until_agreed(&self, deadline: Duration) -> Result<()> {
+        let mut last = String::new();
+        let agreed = poll::until("the routers agreeing", deadline, || {
+            let seen: Vec<(u8, Value)> = self
+                .running()
+                .map(|(index, router)| Ok((index, Self::shown(router, "show routers")?)))
+                .collect::<Result<_>>()?;
+            last = seen
+                .iter()
+                .map(|(index, group)| format!("\nr{}: {group}", index + 1))
+                .collect();
+            Ok((self.agree(&seen) && self.is_quiet()?).then_some(()))
+        });
+        agreed.map_err(|error| match error {
+            LabError::Deadline {
+                awaited, deadline, ..
+            } => LabError::Deadline {
+                awaited,
+                deadline,
+                detail: last + &self.said(),
+            },
+            other => other,
+        })
+    }
+
+    fn agree(&self, seen: &[(u8, Value)]) -> bool {
+        let version = |group: &Value| {
+            ["epoch", "issuer", "generation", "digest"].map(|field| group[field].clone())
+        };
+        let working = |group: &Value| -> Vec<String> {
+            let routers = group["routers"].as_array().into_iter().flatten();
+            routers
+                .filter(|router| router["state"] == "working")
+                .filter_map(|router| Some(router["router_id"].as_str()?.to_owned()))
+                .collect()
+        };
+        let ids: Vec<String> = seen
+            .iter()
+            .map(|(index, _)| Sharing::router(*index).to_string())
+            .collect();
+        seen.first().is_some_and(|(_, first)| {
+            first["generation"].as_u64() > Some(0)
+                && seen
+                    .iter()
+                    .all(|(_, group)| version(group) == version(first) && working(group) == ids)
+        })
+    }
+
+    /// Whether no router has an unfinished move.
+    ///
+    /// # Errors
+    /// When one does not answer.
+    pub fn is_quiet(&self) -> Result<bool> {
+        for (_, router) in self.running() {
+            if Self::shown(router, "show moves")?["total"] != 0 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// What the routers logged, its end.
+    fn said(&self) -> String {
+        const LINES: usize = 30;
+        self.running()
+            .map(|(index, router)| {
+                let log = router.process().stderr();
+                let lines: Vec<&str> = log.lines().collect();
+                let tail = lines[lines.len().saturating_sub(LINES)..].join("\n");
+                format!("\nr{} said:\n{tail}", index + 1)
+            })
+            .collect()
+    }
+
+    /// Which router is in charge of which condition, by its number, as the first router that runs has it.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn in_charge(&self) -> Result<BTreeMap<String, u8>> {
+        let Some((_, router)) = self.running().next() else {
+            return Ok(BTreeMap::new());
+        };
+        let group = Self::shown(router, "show allocation")?;
+        let conditions = group["conditions"].as_array().into_iter().flatten();
+        Ok(conditions
+            .filter_map(|row| {
+                let condition = row["condition"].as_str()?.to_owned();
+                Some((condition, self.number(row["router"].as_str()?)?))
+            })
+            .collect())
+    }
+
+    /// The number of the router with this id.
+    fn number(&self, id: &str) -> Option<u8> {
+        let id: Ipv4Addr = id.parse().ok()?;
+        (0..self.count()).find(|index| Sharing::router(*index) == id)
+    }
+
+    /// Has the authority move a condition (an address, or `rest`) to a router.
+    ///
+    /// # Errors
+    /// When there is no authority, or it refuses.
+    pub fn move_to(&self, condition: &str, to: u8) -> Result<()> {
+        let mut authority = None;
+        for (_, router) in self.running() {
+            let group = Self::shown(router, "show routers")?;
+            authority = group["authority"].as_str().and_then(|id| self.number(id));
+            if authority.is_some() {
+                break;
+            }
+        }
+        let authority = authority.ok_or_else(|| LabError::Unreadable {
+            what: "the authority".into(),
+            text: "nobody knows one".into(),
+        })?;
+        let command = format!("move {condition} to {}", Sharing::router(to));
+        self.router(authority)?.ask(&command).map(drop)
+    }
+}

@@ -1,0 +1,250 @@
+//! End systems on a hub, several routers that share their load, and servers behind them.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::net::Ipv4Addr;
+
+use crate::Result;
+use crate::error::Doing;
+use crate::link::{ETHERNET_MTU, End, cable, hub, plug};
+use crate::namespace::Namespace;
+use crate::turn::{self, Turn};
+
+/// The interface of every machine with one.
+const INTERFACE: &str = "eth0";
+/// A router's interface to the end systems, and its port.
+pub const LAN: &str = "lan";
+/// A router's interface to the servers, and its port.
+pub const CARRIER: &str = "wan";
+
+/// The network:
+///
+/// ```text
+/// h1 … (10.75.1.11 …)      r1 … (lan 10.75.1.2 …, wan 10.75.2.2 …)          s1 … (10.75.2.11 …)
+///  └── hub ────────────────┘ └──────────────────────────── bridge ────────────┘
+/// ```
+///
+/// The end systems' gateway is the virtual address 10.75.1.1. The servers' is 10.75.2.1, a virtual router that shares
+/// nothing and whose master is the last router, so that the way back does not depend on the first ones.
+#[derive(Debug)]
+pub struct Sharing {
+    /// The end systems, from `h1`.
+    pub hosts: Vec<Namespace>,
+    /// The routers' machines, from `r1`; without addresses, which are the program's.
+    pub routers: Vec<Namespace>,
+    /// The servers, from `s1`.
+    pub servers: Vec<Namespace>,
+    /// The hub's machine.
+    pub lan: Namespace,
+    /// The bridge's machine.
+    pub carrier: Namespace,
+    _queue: KernelQueue,
+    _turn: Turn,
+}
+
+/// A line of load sharing: the keys.
+pub const KEYS: &str = "keys = [{ id = 1, secret = \"a secret of the laboratory\" }]";
+
+/// What a router's configuration says beyond what all have.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// The advertisement interval.
+    pub interval: &'static str,
+    /// Further lines for the table of the LAN's virtual router.
+    pub lan: String,
+    /// The lines of its load sharing, authentication among them; none: the master routes alone.
+    pub sharing: Option<String>,
+}
+
+impl Default for Setup {
+    /// An interval of 100 ms and one key.
+    fn default() -> Self {
+        Self {
+            interval: "100ms",
+            lan: String::new(),
+            sharing: Some(format!("{KEYS}\n")),
+        }
+    }
+}
+
+impl Sharing {
+    /// The end systems' gateway.
+    pub const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 75, 1, 1);
+    /// The servers' gateway.
+    pub const CARRIER_GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 75, 2, 1);
+    /// The VRID of the LAN's group.
+    pub const VRID: u8 = 7;
+
+    /// Lays it out with so many end systems, routers and servers, at most 200, 9 and 200.
+    ///
+    /// # Errors
+    /// Mostly: this process is not root.
+    pub fn new(hosts: u8, routers: u8, servers: u8) -> Result<Self> {
+        let turn = turn::take();
+        let machines = |letter: char, count: u8| -> Result<Vec<Namespace>> {
+            (1..=count)
+                .map(|number| Namespace::new(&format!("{letter}{number}")))
+                .collect()
+        };
+        let net = Self {
+            hosts: machines('h', hosts)?,
+            routers: machines('r', routers)?,
+            servers: machines('s', servers)?,
+            lan: Namespace::new(LAN)?,
+            carrier: Namespace::new(CARRIER)?,
+            _queue: KernelQueue::lengthen()?,
+            _turn: turn,
+        };
+        hub(&net.lan, "hub")?;
+        net.carrier
+            .sh("ip link add bridge type bridge stp_state 0 forward_delay 0 mcast_snooping 0")?;
+        net.carrier.sh("ip link set bridge up")?;
+        for (index, host) in (0..).zip(&net.hosts) {
+            net.attach(End::of(host, INTERFACE), &net.lan)?;
+            settle(host, Self::host(index), Self::GATEWAY)?;
+        }
+        for router in &net.routers {
+            net.attach(End::of(router, LAN), &net.lan)?;
+            net.attach(End::of(router, CARRIER), &net.carrier)?;
+        }
+        for (index, server) in (0..).zip(&net.servers) {
+            net.attach(End::of(server, INTERFACE), &net.carrier)?;
+            settle(server, Self::server(index), Self::CARRIER_GATEWAY)?;
+        }
+        Ok(net)
+    }
+
+    fn attach(&self, end: End<'_>, to: &Namespace) -> Result<()> {
+        let port = format!("{}-{}", end.machine.name(), end.interface);
+        cable(end, End::of(to, &port), ETHERNET_MTU)?;
+        if std::ptr::eq(to, &self.lan) {
+            return plug(End::of(to, &port), "hub");
+        }
+        to.sh(&format!("ip link set {port} master bridge"))
+            .map(drop)
+    }
+
+    /// The address of an end system, counted from 0.
+    #[must_use]
+    pub const fn host(index: u8) -> Ipv4Addr {
+        Ipv4Addr::new(10, 75, 1, 11 + index)
+    }
+
+    /// The address of a router on the LAN, counted from 0; also its id.
+    #[must_use]
+    pub const fn router(index: u8) -> Ipv4Addr {
+        Ipv4Addr::new(10, 75, 1, 2 + index)
+    }
+
+    /// The address of a router on the carrier's side, counted from 0.
+    #[must_use]
+    pub const fn router_at_carrier(index: u8) -> Ipv4Addr {
+        Ipv4Addr::new(10, 75, 2, 2 + index)
+    }
+
+    /// The address of a server, counted from 0.
+    #[must_use]
+    pub const fn server(index: u8) -> Ipv4Addr {
+        Ipv4Addr::new(10, 75, 2, 11 + index)
+    }
+
+    /// An end system's interface.
+    #[must_use]
+    pub fn host_end(&self, index: u8) -> End<'_> {
+        End::of(&self.hosts[usize::from(index)], INTERFACE)
+    }
+
+    /// A server's interface.
+    #[must_use]
+    pub fn server_end(&self, index: u8) -> End<'_> {
+        End::of(&self.servers[usize::from(index)], INTERFACE)
+    }
+
+    /// A router's interface, [`LAN`] or [`CARRIER`].
+    #[must_use]
+    pub fn router_end<'a>(&'a self, index: u8, interface: &'a str) -> End<'a> {
+        End::of(&self.routers[usize::from(index)], interface)
+    }
+
+    /// The configuration of a router. The first router is master on the LAN, the last one on the carrier's side.
+    #[must_use]
+    pub fn configuration(&self, index: u8, setup: &Setup) -> String {
+        let Setup {
+            interval,
+            lan,
+            sharing,
+        } = setup;
+        let mut text = String::from("[workers]\nidle-sleep = \"50us\"\n\n");
+        for (number, name, address) in [
+            (0, LAN, Self::router(index)),
+            (1, CARRIER, Self::router_at_carrier(index)),
+        ] {
+            // Writing to a string does not fail.
+            let _ = writeln!(
+                text,
+                "[[port]]\nname = \"{name}\"\ndevice = \"net_af_packet{number},iface={name}\"\naddresses = [\"{address}/24\"]\n"
+            );
+        }
+        let _ = write!(
+            text,
+            "[[virtual-router]]\nvrid = 8\nport = \"{CARRIER}\"\nvirtual-addresses = [\"{}\"]\npriority = {}\n\
+             advertisement-interval = \"{interval}\"\n\n\
+             [[virtual-router]]\nvrid = {}\nport = \"{LAN}\"\nvirtual-addresses = [\"{}\"]\npriority = {}\n\
+             advertisement-interval = \"{interval}\"\n{lan}\n",
+            Self::CARRIER_GATEWAY,
+            100 + 10 * index,
+            Self::VRID,
+            Self::GATEWAY,
+            200 - 10 * index,
+        );
+        if let Some(sharing) = sharing {
+            let _ = write!(text, "[virtual-router.load-sharing]\n{sharing}");
+        }
+        text
+    }
+
+    /// Packets that the kernel dropped on any of the links.
+    ///
+    /// # Errors
+    /// When an interface is gone.
+    pub fn link_drops(&self) -> Result<u64> {
+        let ends = self.hosts.iter().chain(&self.servers);
+        let ends = ends.map(|machine| End::of(machine, INTERFACE));
+        let routers = self.routers.iter();
+        let ports = routers.flat_map(|machine| [End::of(machine, LAN), End::of(machine, CARRIER)]);
+        ends.chain(ports).map(|end| end.drops()).sum()
+    }
+}
+
+/// Gives a machine its address and its gateway.
+fn settle(machine: &Namespace, address: Ipv4Addr, gateway: Ipv4Addr) -> Result<()> {
+    End::of(machine, INTERFACE).address(&format!("{address}/24"))?;
+    machine.sh(&format!("ip route add default via {gateway}"))?;
+    // A tail-loss probe sends a segment again without any loss.
+    machine.sysctl("ipv4/tcp_early_retrans", "0")
+}
+
+/// The kernel's queue of frames between machines, made longer while this lives: a hub makes one frame many, and its 1,000
+/// places are this machine's limit, not the network's.
+#[derive(Debug)]
+struct KernelQueue {
+    before: String,
+}
+
+const QUEUE: &str = "/proc/sys/net/core/netdev_max_backlog";
+const QUEUE_FRAMES: &str = "50000";
+
+impl KernelQueue {
+    fn lengthen() -> Result<Self> {
+        let before = fs::read_to_string(QUEUE).doing(|| format!("read {QUEUE}"))?;
+        fs::write(QUEUE, QUEUE_FRAMES).doing(|| format!("write {QUEUE}"))?;
+        Ok(Self { before })
+    }
+}
+
+impl Drop for KernelQueue {
+    fn drop(&mut self) {
+        // What could be written before can be written again.
+        let _ = fs::write(QUEUE, self.before.trim());
+    }
+}

@@ -1,0 +1,372 @@
+//! `[virtual-router.load-sharing]`: how the routers of a group forward at once. What follows from it is decided by
+//! [`vrrpd::sharing`].
+
+mod keys;
+
+use std::collections::HashSet;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use dataplane::MatchOn;
+use dataplane::addr::Ipv4Prefix;
+use serde::{Serialize, Serializer};
+use toml::de::DeValue;
+use vrrpd::sharing::moves;
+use vrrpd::sharing::names::Mode;
+
+use super::mistake::{Located, Mistake};
+use super::port::PortConfig;
+use super::section::{Mistakes, Section};
+use super::value;
+
+pub use keys::{KeyConfig, Keys, Secret};
+
+/// The most end systems of a group.
+const END_SYSTEMS_MAX: u32 = 1 << 20;
+
+/// How a group shares its load.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct LoadSharingConfig {
+    /// How conditions change hands.
+    #[serde(serialize_with = "serialize_mode")]
+    pub mode: Mode,
+    /// How every router gets what is sent to the virtual MAC.
+    pub delivery: Delivery,
+    /// This router's name in the group; without it, its address on the port.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub router_id: Option<Located<Ipv4Addr>>,
+    /// This router's share relative to the others'; 0 for none.
+    pub weight: u16,
+    /// Which address of a packet is that of the end system.
+    #[serde(rename = "match", serialize_with = "serialize_match")]
+    pub match_on: MatchOn,
+    /// What messages are authenticated with.
+    #[serde(flatten)]
+    pub keys: Keys,
+    /// Members that know VRRP alone.
+    pub plain_members: Vec<Located<Ipv4Addr>>,
+    /// Timer mode: for how long the new router does not route.
+    #[serde(serialize_with = "value::serialize_duration")]
+    pub hold_time: Duration,
+    /// For how long a router that may not give a condition away says so before it keeps it.
+    #[serde(serialize_with = "value::serialize_duration")]
+    pub hold_limit: Duration,
+    /// For how long the old router waits until what it had accepted is sent.
+    #[serde(serialize_with = "value::serialize_duration")]
+    pub drain_limit: Duration,
+    /// By how much a frame may reach one port of the link later than another.
+    #[serde(serialize_with = "value::serialize_duration")]
+    pub skew: Duration,
+    /// The time from one confirmation of a move to the next.
+    #[serde(serialize_with = "value::serialize_duration")]
+    pub confirm_interval: Duration,
+    /// Conditions in one move at most.
+    pub batch_size: u16,
+    /// Moves under way in each direction at a time.
+    pub moves_at_a_time: u8,
+    /// Packets of a condition that a worker remembers while the condition is about to leave.
+    pub recording_room: u32,
+    /// Conditions at most, the rest not counted.
+    pub end_systems_max: u32,
+    /// For how long an end system that is not seen any more is remembered.
+    #[serde(serialize_with = "value::serialize_duration")]
+    pub end_system_age: Duration,
+    /// Whether end systems are learned from their packets.
+    pub learn: bool,
+    /// How many addresses a second are asked whether they are there before they are learned.
+    pub learn_rate: u32,
+    /// End systems that are there whether or not they are seen.
+    #[serde(serialize_with = "value::serialize_prefixes")]
+    pub end_systems: Vec<Located<Ipv4Prefix>>,
+    /// Further routers, and the end systems behind them.
+    pub node: Vec<NodeConfig>,
+}
+
+/// How every router gets what is sent to the virtual MAC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Delivery {
+    /// The link floods it: a hub, a bridge or switch that does not learn the virtual MAC.
+    Flood,
+}
+
+/// A further router on the link.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct NodeConfig {
+    /// Its address on the link.
+    pub address: Located<Ipv4Addr>,
+    /// The end systems behind it.
+    #[serde(serialize_with = "value::serialize_prefixes")]
+    pub end_systems: Vec<Located<Ipv4Prefix>>,
+}
+
+const MODES: [(&str, Mode); 2] = [("sequence", Mode::Sequence), ("timer", Mode::Timer)];
+const DELIVERIES: [(&str, Delivery); 1] = [("flood", Delivery::Flood)];
+const MATCHES: [(&str, MatchOn); 2] = [
+    ("source", MatchOn::Source),
+    ("destination", MatchOn::Destination),
+];
+
+fn serialize_mode<S: Serializer>(mode: &Mode, serializer: S) -> Result<S::Ok, S::Error> {
+    let word = MODES.iter().find(|(_, known)| known == mode);
+    serializer.serialize_str(word.map_or("sequence", |(word, _)| word))
+}
+
+fn serialize_match<S: Serializer>(on: &MatchOn, serializer: S) -> Result<S::Ok, S::Error> {
+    let word = MATCHES.iter().find(|(_, known)| known == on);
+    serializer.serialize_str(word.map_or("source", |(word, _)| word))
+}
+
+impl LoadSharingConfig {
+    /// What the table says; none if there is no such table.
+    pub(super) fn read(mut table: Section<'_, '_>, mistakes: &mut Mistakes) -> Option<Self> {
+        if !table.is_there() {
+            return None;
+        }
+        let usual = moves::Config::default();
+        let short = |low_ms, high_s| {
+            value::duration(Duration::from_millis(low_ms)..=Duration::from_secs(high_s))
+        };
+        let read = Self {
+            mode: table
+                .with_default(mistakes, "mode", Mode::Sequence, value::choice(&MODES))
+                .value,
+            delivery: table
+                .with_default(
+                    mistakes,
+                    "delivery",
+                    Delivery::Flood,
+                    value::choice(&DELIVERIES),
+                )
+                .value,
+            router_id: table.optional(mistakes, "router-id", router_id),
+            weight: table
+                .with_default(mistakes, "weight", 100, value::integer(0..=u16::MAX, ""))
+                .value,
+            match_on: table
+                .with_default(mistakes, "match", MatchOn::Source, value::choice(&MATCHES))
+                .value,
+            keys: Keys::read(&mut table, mistakes),
+            plain_members: table.list(
+                mistakes,
+                "plain-members",
+                value::parsed("an IPv4 address", "192.0.2.4"),
+            ),
+            hold_time: table
+                .with_default(mistakes, "hold-time", usual.hold_time, short(0, 60))
+                .value,
+            hold_limit: table
+                .with_default(mistakes, "hold-limit", usual.hold_limit, short(10, 60))
+                .value,
+            drain_limit: table
+                .with_default(mistakes, "drain-limit", usual.drain_limit, short(1, 60))
+                .value,
+            skew: table
+                .with_default(mistakes, "skew", usual.skew, short(0, 1))
+                .value,
+            confirm_interval: table
+                .with_default(mistakes, "confirm-interval", usual.repeat, short(1, 1))
+                .value,
+            batch_size: table
+                .with_default(
+                    mistakes,
+                    "batch-size",
+                    128,
+                    value::integer(1..=255, "conditions"),
+                )
+                .value,
+            moves_at_a_time: table
+                .with_default(
+                    mistakes,
+                    "moves-at-a-time",
+                    4,
+                    value::integer(1..=64, "moves"),
+                )
+                .value,
+            recording_room: table
+                .with_default(
+                    mistakes,
+                    "recording-room",
+                    4096,
+                    value::integer(64..=1_048_576, "packets"),
+                )
+                .value,
+            end_systems_max: table
+                .with_default(
+                    mistakes,
+                    "end-systems-max",
+                    65_536,
+                    value::integer(1..=END_SYSTEMS_MAX, "end systems"),
+                )
+                .value,
+            end_system_age: table
+                .with_default(
+                    mistakes,
+                    "end-system-age",
+                    Duration::from_secs(1800),
+                    short(1000, 86_400),
+                )
+                .value,
+            learn: table
+                .with_default(mistakes, "learn", true, value::boolean)
+                .value,
+            learn_rate: table
+                .with_default(
+                    mistakes,
+                    "learn-rate",
+                    100,
+                    value::integer(1..=100_000, "addresses a second"),
+                )
+                .value,
+            end_systems: table.list(mistakes, "end-systems", end_system),
+            node: table
+                .tables(mistakes, "node", "[[virtual-router.load-sharing.node]]")
+                .into_iter()
+                .filter_map(|node| NodeConfig::read(node, mistakes))
+                .collect(),
+        };
+        read.check_end_systems(mistakes);
+        table.close(mistakes);
+        Some(read)
+    }
+
+    /// The configured end systems, each with the node behind which it is.
+    pub fn end_systems(&self) -> impl Iterator<Item = (Ipv4Addr, Option<Ipv4Addr>)> {
+        let on_the_link = self
+            .end_systems
+            .iter()
+            .flat_map(|prefix| hosts(prefix.value).map(|address| (address, None)));
+        let behind = self.node.iter().flat_map(|node| {
+            let systems = node.end_systems.iter();
+            let hosts = systems.flat_map(|prefix| hosts(prefix.value));
+            hosts.map(|address| (address, Some(node.address.value)))
+        });
+        on_the_link.chain(behind)
+    }
+
+    fn check_end_systems(&self, mistakes: &mut Mistakes) {
+        let mut seen = HashSet::new();
+        let systems = self.node.iter().flat_map(|node| &node.end_systems);
+        for prefix in self.end_systems.iter().chain(systems) {
+            let room = u64::from(self.end_systems_max);
+            if (seen.len() + hosts(prefix.value).count()) as u64 > room {
+                mistakes.note(
+                    &prefix.span,
+                    Mistake::new(
+                        format!("there are more end systems than `end-systems-max`, {room}"),
+                        "raise `end-systems-max`, or name fewer",
+                    ),
+                );
+                return;
+            }
+            let mut hosts = hosts(prefix.value);
+            if let Some(twice) = hosts.find(|address| !seen.insert(*address)) {
+                mistakes.note(
+                    &prefix.span,
+                    Mistake::new(
+                        format!("end system {twice} is given twice"),
+                        "name each end system once, on the link or behind a node",
+                    ),
+                );
+            }
+        }
+    }
+
+    /// Checks what has to fit the port.
+    pub(super) fn check_on_port(&self, port: &PortConfig, mistakes: &mut Mistakes) {
+        let is_near = |address: Ipv4Addr| port.addresses.iter().any(|own| own.contains(address));
+        let nodes = self.node.iter().map(|node| &node.address);
+        for address in self.plain_members.iter().chain(nodes) {
+            if !is_near(address.value) {
+                mistakes.note(
+                    &address.span,
+                    Mistake::new(
+                        format!(
+                            "{} is in no prefix of port \"{}\"",
+                            address.value, port.name.value
+                        ),
+                        "use the address that the router has on this link",
+                    ),
+                );
+            }
+        }
+        for prefix in &self.end_systems {
+            if !is_near(prefix.addr()) {
+                mistakes.note(
+                    &prefix.span,
+                    Mistake::new(
+                        format!(
+                            "{} is in no prefix of port \"{}\"",
+                            prefix.addr(),
+                            port.name.value
+                        ),
+                        "if it is behind a further router, write it under a [[virtual-router.load-sharing.node]]",
+                    ),
+                );
+            }
+        }
+    }
+}
+
+impl NodeConfig {
+    fn read(mut table: Section<'_, '_>, mistakes: &mut Mistakes) -> Option<Self> {
+        let address = table.required(
+            mistakes,
+            "address",
+            "\"192.0.2.9\"",
+            value::parsed("an IPv4 address", "192.0.2.9"),
+        );
+        let end_systems = table.list(mistakes, "end-systems", end_system);
+        table.close(mistakes);
+        Some(Self {
+            address: address?,
+            end_systems,
+        })
+    }
+}
+
+/// The hosts of a prefix: all addresses of a /31 or /32, else all but the first and the last.
+fn hosts(prefix: Ipv4Prefix) -> impl Iterator<Item = Ipv4Addr> {
+    let (first, last) = (prefix.network().to_bits(), prefix.broadcast().to_bits());
+    let edge = u32::from(prefix.len() < 31);
+    (first + edge..=last - edge).map(Ipv4Addr::from_bits)
+}
+
+fn router_id(value: &DeValue<'_>) -> Result<Ipv4Addr, Mistake> {
+    let id: Ipv4Addr = value::parsed("a router id", "192.0.2.2")(value)?;
+    if id.is_unspecified() {
+        return Err(Mistake::new(
+            "0.0.0.0 names no router",
+            "choose another, or leave `router-id` out",
+        ));
+    }
+    Ok(id)
+}
+
+/// An address, or a prefix that stands for all its hosts.
+fn end_system(value: &DeValue<'_>) -> Result<Ipv4Prefix, Mistake> {
+    const LENGTH_MIN: u8 = 12;
+    const WHAT: &str = "an IPv4 address or prefix";
+    const EXAMPLE: &str = "192.0.2.17";
+    if let Some(address) = value.as_str().and_then(|text| text.parse().ok()) {
+        return Ipv4Prefix::new(address, 32).map_err(|error| {
+            Mistake::new(error.to_string(), "write an address, as in \"192.0.2.17\"")
+        });
+    }
+    let prefix: Ipv4Prefix = value::parsed(WHAT, EXAMPLE)(value)?;
+    if prefix.len() < LENGTH_MIN {
+        return Err(Mistake::new(
+            format!("{prefix} has more hosts than a group can have end systems"),
+            format!("name prefixes of /{LENGTH_MIN} or longer"),
+        ));
+    }
+    if prefix.masked().addr() != prefix.addr() {
+        return Err(Mistake::new(
+            format!("{prefix} has bits set behind its length"),
+            format!("write \"{}\"", prefix.masked()),
+        ));
+    }
+    Ok(prefix)
+}

@@ -1,0 +1,40 @@
+//! Load sharing end to end: several real routers at once on a hub, kernel hosts on one side, servers on the other. Asserted
+//! is what happens to packets and tables; times are printed, because a busy machine may stretch them.
+#![expect(
+    clippy::expect_used,
+    reason = "a test that meets the impossible should stop there and say so"
+)]
+
+mod moves;
+mod shares;
+
+use std::path::Path;
+use std::time::Duration;
+
+use lab::load::{Rates, Report};
+use lab::topology::sharing::Sharing;
+
+/// For what takes milliseconds on an idle machine.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// The program under test.
+fn program() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_manifold"))
+}
+
+/// A load that a busy machine carries too.
+const RATES: Rates = Rates {
+    seconds: 120,
+    udp_pps: 200,
+    icmp_pps: 50,
+    tcp_pps: 50,
+    streams: 3,
+};
+
+/// Expects that everything arrived, once and in order, and that nothing was lost by the laboratory itself.
+fn expect_exact(net: &Sharing, report: &Report) {
+    println!("{report:#?}");
+    let network = (report.socket_drops, net.link_drops().expect("drops"));
+    assert_eq!(network, (0, 0), "the network itself lost something");
+    assert!(report.total().is_exact(), "{report:#?}");
+}

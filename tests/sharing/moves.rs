@@ -1,0 +1,63 @@
+//! End systems change hands under load.
+
+use lab::group::Group;
+use lab::load::Load;
+use lab::topology::sharing::{KEYS, Setup, Sharing};
+
+use super::{DEADLINE, RATES, expect_exact, program};
+
+/// Moves every end system in turn, `rounds` times, each time to the next router. Returns how many moves that were.
+fn move_around(group: &Group<'_>, hosts: u8, rounds: u8) -> u32 {
+    let mut moves = 0;
+    for _ in 0..rounds {
+        for host in 0..hosts {
+            let condition = Sharing::host(host).to_string();
+            let present = group.in_charge().expect("a table");
+            let to = (present[&condition] + 1) % group.count();
+            group.move_to(&condition, to).expect("an order");
+            lab::poll::until("the move", DEADLINE, || {
+                let moved = group.in_charge()?.get(&condition) == Some(&to);
+                Ok((moved && group.is_quiet()?).then_some(()))
+            })
+            .expect("an end of the move");
+            moves += 1;
+        }
+    }
+    moves
+}
+
+/// A group under load that knows all its end systems.
+fn with_group(mode: &str, work: impl FnOnce(&Sharing, &mut Group<'_>, Load<'_>)) {
+    let net = Sharing::new(6, 3, 2).expect("a network");
+    let setup = Setup {
+        sharing: Some(format!(
+            "mode = \"{mode}\"\n{KEYS}\nend-systems = [\"10.75.1.8/29\"]\n"
+        )),
+        ..Setup::default()
+    };
+    let mut group = Group::start(&net, program(), &setup).expect("routers");
+    group.wait_until_agreed(DEADLINE).expect("agreement");
+    let load = Load::start(&net, RATES).expect("a load");
+    work(&net, &mut group, load);
+}
+
+#[test]
+fn moves_in_sequence_mode_lose_double_and_reorder_nothing() {
+    with_group("sequence", |net, group, load| {
+        let moves = move_around(group, 4, 8);
+        println!("{moves} moves");
+        let report = load.stop().expect("counts");
+        expect_exact(net, &report);
+        group.wait_until_agreed(DEADLINE).expect("agreement");
+    });
+}
+
+#[test]
+fn moves_in_timer_mode_double_nothing() {
+    with_group("timer", |_, group, load| {
+        let moves = move_around(group, 4, 2);
+        let report = load.stop().expect("counts");
+        println!("{moves} moves in timer mode: {:?}", report.udp_total());
+        assert_eq!(report.total().duplicated, 0, "{report:#?}");
+    });
+}

@@ -1,0 +1,3 @@
+mod collection;
+mod decision;
+mod watch;
