@@ -1,6 +1,8 @@
 //! The fields of an Ethernet and IPv4 header as the road reads them: from one array of 34 octets, without bounds checks.
 //! Complete views with every check are in `wire/`.
 
+use crate::dpdk::Mbuf;
+
 pub(super) const ETHERNET_OCTETS: usize = 14;
 pub(super) const HEADERS_OCTETS: usize = 34;
 
@@ -92,6 +94,11 @@ pub(super) fn checksum_error(header: [u32; 5]) -> u32 {
     // A sum of ten words of 16 bits is below 2^20, so that two more folds leave at most 0xffff and 15: of the multiples of
     // 0xffff that is 0xffff itself, or zero for a header of zeros alone.
     fold(fold(a + b + c + d + e)) ^ 0xffff
+}
+
+/// Whether the TTL of an IPv4 packet does not suffice for one more hop.
+pub(super) fn is_too_old(mbuf: &Mbuf) -> bool {
+    mbuf.data().get(TTL_AT).is_none_or(|&ttl| ttl <= 1)
 }
 
 /// [`hop_octets`] after the TTL went down by one; the TTL is not zero. The checksum goes up by as much, in one's

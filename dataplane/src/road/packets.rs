@@ -70,6 +70,8 @@ pub(crate) struct Packets {
     pub(super) received_octets: u64,
     /// Whether any came to the virtual MAC of a group.
     pub(super) any_to_group: bool,
+    /// Whether any may have a TTL that does not suffice for one more hop.
+    pub(super) any_old: bool,
     /// Those that are being led out, or past a door.
     aside: Burst,
 }
@@ -82,6 +84,7 @@ impl Packets {
             words: Words::BLANK,
             received_octets: 0,
             any_to_group: false,
+            any_old: false,
             aside: Burst::new(),
         }
     }
@@ -102,6 +105,7 @@ impl Packets {
         notes.total_octets[place] = total_octets(headers);
         notes.vias[place] = held.via;
         notes.entries[place] = Entry::route(held.condition);
+        self.any_old = true;
         let _ = self.mbufs.push(held.packet);
     }
 
@@ -181,6 +185,12 @@ impl Places {
             0 => Self::NONE,
             length => Self(self.0 & (u64::MAX >> ((BURST_MAX - length) % BURST_MAX))),
         }
+    }
+
+    /// Whether it is the whole of a burst of `length`.
+    #[inline(always)]
+    pub(super) fn is_all_of(self, length: usize) -> bool {
+        self.0.count_ones() as usize == length
     }
 
     #[inline(always)]

@@ -3,7 +3,8 @@
 
 use super::header::{
     ETHERNET_OCTETS, HEADERS_OCTETS, VIRTUAL_MAC, VIRTUAL_MAC_BITS, checksum_error,
-    destination_mac, destination_octets, first_ipv4_octets, from_octets, hop_octets, source_octets,
+    destination_mac, destination_octets, first_ipv4_octets, from_octets, hop_octets, is_too_old,
+    source_octets,
 };
 use super::irregular::{Fate, examine};
 use super::packets::{Column, Notes, Places};
@@ -63,13 +64,14 @@ fn take_down(packets: &mut Packets, port: &PortTable, tables: &Tables) -> Places
         notes,
         words,
         any_to_group,
+        any_old,
         ..
     } = packets;
     let own = tables.own.filter();
     let mut irregular = Places::NONE;
     // Who the last packet was for: most often the next one is for the same.
     let mut recipient = port.mac;
-    *any_to_group = false;
+    (*any_to_group, *any_old) = (false, false);
     notes.vias.fill(OWN_MAC);
     for (place, mbuf) in mbufs.as_slice().iter().enumerate() {
         let data = mbuf.data();
@@ -101,7 +103,9 @@ fn take_down(packets: &mut Packets, port: &PortTable, tables: &Tables) -> Places
     irregular
 }
 
+// Not inlined: the loop would count along for it.
 #[cold]
+#[inline(never)]
 fn fill_from(column: &mut Column<u16>, start: usize, value: u16) {
     if let Some(rest) = column.get_mut(start..) {
         rest.fill(value);
@@ -192,7 +196,7 @@ fn doubts(
                 u32::from(frame_octets[place]),
                 total_octets + ETHERNET_OCTETS as u32,
             )
-            | if_zero(third & 0xff)
+            | if_below(third & 0xff, 2)
             | if_zero((third >> 8 & 0xff) ^ u32::from(VRRP))
             | if_no_host(source & 0xff)
             | if_no_host(destination & 0xff)
@@ -256,7 +260,9 @@ fn examine_each(
     tables: &Tables,
     doors: &mut Doors,
 ) {
+    let mut any_old = false;
     packets.sift(irregular, |mbuf, notes, place| {
+        let place = place % BURST_MAX;
         match examine(&mbuf, port, tables) {
             Fate::Road {
                 source,
@@ -264,10 +270,11 @@ fn examine_each(
                 total_octets,
                 via,
             } => {
-                notes.sources[place % BURST_MAX] = source;
-                notes.destinations[place % BURST_MAX] = destination;
-                notes.total_octets[place % BURST_MAX] = total_octets;
-                notes.vias[place % BURST_MAX] = via;
+                notes.sources[place] = source;
+                notes.destinations[place] = destination;
+                notes.total_octets[place] = total_octets;
+                notes.vias[place] = via;
+                any_old |= is_too_old(&mbuf);
                 return Some(mbuf);
             }
             Fate::Punt { via, reason } => doors.punt(mbuf, port_index, via, reason),
@@ -275,4 +282,5 @@ fn examine_each(
         }
         None
     });
+    packets.any_old = any_old;
 }

@@ -2,6 +2,7 @@
 
 use super::header::{
     DONT_FRAGMENT, ETHERNET_OCTETS, HEADERS_OCTETS, TTL_AT, after_a_hop, fragment_bits, hop_octets,
+    is_too_old,
 };
 use super::packets::{Notes, Places, runs};
 use super::{Doors, Packets, PuntReason};
@@ -11,43 +12,36 @@ use crate::tables::Tables;
 /// Makes each packet ready for the next hop. What is too large or too old to go there leaves unchanged.
 #[inline]
 pub(crate) fn rewrite(packets: &mut Packets, port: u16, tables: &Tables, doors: &mut Doors) {
-    lead_out(packets, too_large, port, tables, doors);
-    lead_out(packets, change, port, tables, doors);
-}
-
-/// Sends those packets to the control thread that `find` finds.
-#[inline(always)]
-fn lead_out(
-    packets: &mut Packets,
-    find: impl Fn(&mut Packets, &Tables) -> Places,
-    port: u16,
-    tables: &Tables,
-    doors: &mut Doors,
-) {
-    let leaving = find(packets, tables);
+    let leaving = unfit(packets, tables);
     if !leaving.is_empty() {
         packets.sift(leaving, |mbuf, notes, place| {
             leave(mbuf, notes, place % BURST_MAX, port, tables, doors);
             None
         });
     }
+    change(packets, tables);
 }
 
-/// Finds the packets that their egress does not take.
+/// Where those packets are that cannot go on as they are.
 #[inline(never)]
-fn too_large(packets: &mut Packets, tables: &Tables) -> Places {
+fn unfit(packets: &Packets, tables: &Tables) -> Places {
     let notes = &packets.notes;
-    let mut found = Places::NONE;
+    let mut unfit = Places::NONE;
     for run in runs(&notes.egress[packets.places()]) {
         let mtu = mtu(notes, run.start, tables);
         let lengths = &notes.total_octets[run.clone()];
         if lengths.iter().fold(0, |all, &octets| all.max(octets)) > mtu {
             for place in run {
-                found.add_if(notes.total_octets[place] > mtu, place);
+                unfit.add_if(notes.total_octets[place] > mtu, place);
             }
         }
     }
-    found
+    if packets.any_old {
+        for (place, mbuf) in packets.mbufs.as_slice().iter().enumerate() {
+            unfit.add_if(is_too_old(mbuf), place);
+        }
+    }
+    unfit
 }
 
 /// The largest IP packet that the egress of a packet takes.
@@ -58,36 +52,29 @@ fn mtu(notes: &Notes, place: usize, tables: &Tables) -> u16 {
         .map_or(0, |egress| egress.mtu)
 }
 
-/// Changes the packets, but for those that are too old, which it finds.
 #[inline(never)]
-fn change(packets: &mut Packets, tables: &Tables) -> Places {
+fn change(packets: &mut Packets, tables: &Tables) {
     let places = packets.places();
     let Packets { mbufs, notes, .. } = packets;
-    let mut too_old = Places::NONE;
     for run in runs(&notes.egress[places]) {
         let Some(egress) = tables.ports.get(usize::from(notes.egress[run.start])) else {
             continue;
         };
         let own_mac = egress.mac;
         let mbufs = mbufs.as_mut_slice()[run.clone()].iter_mut();
-        let (macs, lengths) = (&notes.macs[run.clone()], &notes.total_octets[run.clone()]);
-        for (place, ((mbuf, &mac), &total_octets)) in mbufs.zip(macs).zip(lengths).enumerate() {
+        let (macs, lengths) = (&notes.macs[run.clone()], &notes.total_octets[run]);
+        for ((mbuf, &mac), &total_octets) in mbufs.zip(macs).zip(lengths) {
             let Some(headers) = mbuf.data_mut().first_chunk_mut::<HEADERS_OCTETS>() else {
                 continue;
             };
-            let before = hop_octets(headers);
-            if before as u8 <= 1 {
-                too_old.add(run.start + place);
-                continue;
-            }
-            headers[TTL_AT..TTL_AT + 4].copy_from_slice(&after_a_hop(before).to_le_bytes());
+            let after = after_a_hop(hop_octets(headers));
+            headers[TTL_AT..TTL_AT + 4].copy_from_slice(&after.to_le_bytes());
             headers[..8].copy_from_slice(&(mac | own_mac << 48).to_le_bytes());
             headers[8..12].copy_from_slice(&((own_mac >> 16) as u32).to_le_bytes());
             // Padding is the sender's link's, and may hold what is nobody else's business.
             mbuf.truncate(total_octets + ETHERNET_OCTETS as u16);
         }
     }
-    too_old
 }
 
 /// Sends a packet that cannot go on as it is to the control thread.

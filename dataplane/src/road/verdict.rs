@@ -70,7 +70,12 @@ fn turn_away(
         turn_odd_away(packets, odd, port, port_index, tables, doors);
         discarded = sort_out(packets, tables).0;
     }
-    doors.discard_all(packets.take_out(discarded), DiscardReason::NotInCharge);
+    let leaving = if discarded.is_all_of(packets.mbufs.len()) {
+        &mut packets.mbufs
+    } else {
+        packets.take_out(discarded)
+    };
+    doors.discard_all(leaving, DiscardReason::NotInCharge);
 }
 
 /// Where those are that are to be discarded, and those with which there is more to it.
