@@ -153,6 +153,7 @@ impl LoadSharing {
         self.config = Config { boot, ..config };
         self.interval = self.config.interval;
         self.membership.set_interval(self.interval);
+        self.end_systems.look_for_configured();
         if same {
             self.trust.set_keys(self.config.keys.clone());
             self.trust

@@ -11,3 +11,4 @@ mod lan;
 mod life;
 mod orders;
 mod plane;
+mod scale;

@@ -152,6 +152,7 @@ impl LoadSharing {
                 note_unfinished(&mut unfinished, self.now, name, condition);
             }
         }
+        self.end_systems.look_for_configured();
         let adopted = self.adopt(&mut unfinished);
         // Whoever has no table, or was not seen to take part since it came, is in charge of nothing.
         let holders: BTreeSet<RouterId> = self

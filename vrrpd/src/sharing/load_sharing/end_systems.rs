@@ -1,6 +1,6 @@
 //! End systems that were noticed: those that are in no table yet, and those of which nothing was seen for too long.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::LoadSharing;
@@ -16,6 +16,8 @@ const CHANGED_MAX: usize = 4096;
 #[derive(Debug, Default)]
 pub(super) struct EndSystems {
     waiting: BTreeMap<IpAddr, Sighting>,
+    /// Whether all that are configured were in the table when they were last looked for.
+    configured_are_known: bool,
     /// When the table was last searched for those that have aged.
     aged_at: Option<Time>,
 }
@@ -25,6 +27,13 @@ struct Sighting {
     seen: Seen,
     at: Time,
     node: Option<IpAddr>,
+}
+
+impl EndSystems {
+    /// The configuration, or the table, is another.
+    pub(super) fn look_for_configured(&mut self) {
+        self.configured_are_known = false;
+    }
 }
 
 impl LoadSharing {
@@ -70,7 +79,14 @@ impl LoadSharing {
         let Some(rest) = rest.filter(|rest| rest.unfinished.is_none()) else {
             return false;
         };
-        let configured = self.config.end_systems.iter().map(|(address, node)| {
+        if self.end_systems.waiting.is_empty() && self.end_systems.configured_are_known {
+            return false;
+        }
+        let to_look_for = match self.end_systems.configured_are_known {
+            true => &[],
+            false => &self.config.end_systems[..],
+        };
+        let configured = to_look_for.iter().map(|(address, node)| {
             let sighting = Sighting {
                 seen: Seen::Configured,
                 at: self.now,
@@ -84,6 +100,7 @@ impl LoadSharing {
             .filter(|(address, _)| self.table.row((*address).into()).is_none())
             .take(CHANGED_MAX)
             .collect();
+        self.end_systems.configured_are_known = new.len() < CHANGED_MAX;
         for (address, sighting) in &new {
             self.end_systems.waiting.remove(address);
             let row = Row {
@@ -112,10 +129,9 @@ impl LoadSharing {
         let Some(rest) = rest.filter(|rest| rest.unfinished.is_none()) else {
             return Vec::new();
         };
-        let configured = |condition: &Condition| {
-            let mut systems = self.config.end_systems.iter();
-            systems.any(|(address, _)| Condition::Address(*address) == *condition)
-        };
+        let systems = self.config.end_systems.iter();
+        let configured: BTreeSet<Condition> =
+            systems.map(|(address, _)| (*address).into()).collect();
         let aged: Vec<(Condition, bool)> = self
             .table
             .rows()
@@ -123,7 +139,7 @@ impl LoadSharing {
                 *condition != Condition::Rest
                     && row.unfinished.is_none()
                     && self.now.since(row.seen_at) > age_max
-                    && !configured(condition)
+                    && !configured.contains(condition)
             })
             .map(|(condition, row)| (condition, row.router == rest.router))
             .take(CHANGED_MAX)
