@@ -5,6 +5,7 @@
     reason = "a test that meets the impossible should stop there and say so"
 )]
 
+mod crashes;
 mod moves;
 mod shares;
 

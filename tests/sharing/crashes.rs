@@ -1,0 +1,99 @@
+//! Routers go, with and without a word, under load, and come back.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use lab::group::Group;
+use lab::load::{Load, Report};
+use lab::poll;
+use lab::topology::sharing::{KEYS, Setup, Sharing};
+
+use super::{DEADLINE, RATES, program};
+
+/// How many end systems there are; each is configured.
+const HOSTS: u8 = 6;
+/// For how long the load goes on behind a change.
+const AFTERWARDS: Duration = Duration::from_secs(2);
+
+/// Three routers under load, `work` with them, and what became of the load.
+fn under_load<T>(work: impl FnOnce(&mut Group<'_>) -> T) -> (Report, T) {
+    let net = Sharing::new(HOSTS, 3, 2).expect("a network");
+    let systems: Vec<String> = (0..HOSTS)
+        .map(|host| format!("\"{}\"", Sharing::host(host)))
+        .collect();
+    let sharing = format!("{KEYS}\nend-systems = [{}]\n", systems.join(", "));
+    let setup = Setup {
+        sharing: Some(sharing),
+        ..Setup::default()
+    };
+    let mut group = Group::start(&net, program(), &setup).expect("routers");
+    group.wait_until_agreed(DEADLINE).expect("agreement");
+    wait_for_shares(&group, 3);
+    let load = Load::start(&net, RATES).expect("a load");
+    std::thread::sleep(AFTERWARDS / 2);
+    let came_of_it = work(&mut group);
+    std::thread::sleep(AFTERWARDS);
+    let report = load.stop().expect("counts");
+    (report, came_of_it)
+}
+
+/// Waits until so many routers are in charge of something, and nothing moves any more.
+fn wait_for_shares(group: &Group<'_>, routers: usize) {
+    poll::until("a share for everyone", DEADLINE, || {
+        let in_charge = group.in_charge()?;
+        let with_share: BTreeSet<_> = in_charge.values().collect();
+        Ok((with_share.len() == routers).then_some(()))
+    })
+    .expect("shares");
+    group.wait_until_agreed(DEADLINE).expect("agreement");
+}
+
+/// Milliseconds for which the end system that lost most was blocked.
+fn blocked_ms(report: &Report) -> f64 {
+    let most = report.udp.iter().map(|count| count.lost).max();
+    most.unwrap_or_default() as f64 * 1e3 / RATES.udp_pps as f64
+}
+
+fn expect_no_duplicates(what: &str, report: &Report) {
+    let udp = report.udp_total();
+    println!("{what}: blocked for {:.0} ms, {udp:?}", blocked_ms(report));
+    assert_eq!(udp.duplicated, 0, "{report:#?}");
+}
+
+#[test]
+fn the_share_of_a_backup_that_crashes_goes_to_the_others_and_comes_back() {
+    let (report, ()) = under_load(|group| {
+        group.kill(1);
+        wait_for_shares(group, 2);
+        group.start_router(1).expect("a router");
+        wait_for_shares(group, 3);
+    });
+    expect_no_duplicates("a backup crashes", &report);
+}
+
+#[test]
+fn a_new_master_allocates_what_the_crashed_one_had() {
+    let (report, ()) = under_load(|group| {
+        group.kill(0);
+        wait_for_shares(group, 2);
+        group.start_router(0).expect("a router");
+        wait_for_shares(group, 3);
+    });
+    expect_no_duplicates("the master crashes", &report);
+}
+
+#[test]
+fn a_drained_router_loses_nothing() {
+    for router in [1, 0] {
+        let (report, ended) = under_load(|group| {
+            let ended = group.stop(router).expect("an end");
+            wait_for_shares(group, 2);
+            ended
+        });
+        assert!(ended.status.success(), "{ended:?}");
+        let limit = "not everything could be given away";
+        assert!(!ended.stderr.contains(limit), "{ended:?}");
+        println!("r{} drained: {:?}", router + 1, report.total());
+        assert!(report.udp_total().is_exact(), "{report:#?}");
+    }
+}
