@@ -2,6 +2,8 @@
 //!
 //! | module | what lives there |
 //! |---|---|
+//! | [`group`] | whole groups under every fault, each from one seed |
 //! | [`model`] | one move, restated in a few states, and every order of events that there is |
 
+pub mod group;
 pub mod model;

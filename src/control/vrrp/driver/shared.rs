@@ -162,6 +162,12 @@ impl Vrrp {
         sharing.all(Sharing::is_drained)
     }
 
+    /// The part of every group that shares its load, to be looked at.
+    pub fn parts(&self) -> impl Iterator<Item = (GroupKey, &vrrpd::sharing::LoadSharing)> {
+        self.sharing()
+            .map(|(config, _, sharing)| (config.key(), sharing.part()))
+    }
+
     /// The groups that share their load.
     pub(in crate::control::vrrp) fn sharing(
         &self,

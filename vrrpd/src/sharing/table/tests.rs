@@ -151,6 +151,22 @@ fn an_old_or_foreign_allocation_changes_nothing() {
 }
 
 #[test]
+fn what_does_not_come_to_the_digest_announced_is_not_installed() {
+    let mut authority = table();
+    let changes = BTreeMap::from([(condition(1), Some(row(1)))]);
+    issue(&mut authority, version(1, 1, 1), &changes);
+    let mut allocation = authority.full(Time::ZERO);
+    allocation.digest ^= 1;
+    let mut member = table();
+    for body in split(allocation) {
+        deliver(&mut member, version(1, 1, 1), 1, 0, &body).unwrap();
+    }
+    assert_eq!(member.heard(), version(1, 1, 1));
+    assert_eq!(member.installed(), Version::default());
+    assert!(response(&member).wants_table);
+}
+
+#[test]
 fn a_new_authority_counts_above_everything_heard() {
     let mut member = table();
     member.note_heard(version(7, 3, 2));

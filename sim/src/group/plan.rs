@@ -1,0 +1,211 @@
+//! What a seed decides: how large the group is, what the link does to frames, and which faults come when.
+
+use super::random::Random;
+
+pub(crate) const MS: u64 = 1_000_000;
+pub(crate) const US: u64 = 1_000;
+
+/// For how long faults come, once the group has settled for the first time.
+pub(crate) const FAULTS_NS: u64 = 1_500 * MS;
+
+/// What may go wrong with a router, or with the link to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FaultKind {
+    /// It is gone without a word, and starts again at the end.
+    Crash,
+    /// Workers and control thread stand still; frames wait, and are lost when queues are full.
+    Stall,
+    /// The workers stand still for less than any silence that matters.
+    WorkerStall,
+    /// The control thread stands still for less than any silence that matters.
+    ControlStall,
+    /// It cannot be heard by some others, nor hear them.
+    Partition,
+    /// It hears some others, which do not hear it.
+    OneWayPartition,
+    /// A port has no link.
+    LinkFlap,
+    /// Its egress takes a packet every two milliseconds.
+    Congestion,
+    /// An end system sends more than a receive queue takes, all at once.
+    Burst,
+    /// It gives everything away, ends, and starts again at the end.
+    Drain,
+}
+
+impl FaultKind {
+    /// Whether routers may take others for faulty because of it, or lose what they had.
+    pub(crate) const fn is_rough(self) -> bool {
+        !matches!(
+            self,
+            FaultKind::WorkerStall
+                | FaultKind::ControlStall
+                | FaultKind::Congestion
+                | FaultKind::Burst
+        )
+    }
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            FaultKind::Crash => "crashes and restarts",
+            FaultKind::Stall => "stalls of a router",
+            FaultKind::WorkerStall => "short stalls of workers",
+            FaultKind::ControlStall => "short stalls of a control thread",
+            FaultKind::Partition => "partitions",
+            FaultKind::OneWayPartition => "one-way partitions",
+            FaultKind::LinkFlap => "link flaps",
+            FaultKind::Congestion => "congested egresses",
+            FaultKind::Burst => "bursts beyond a receive queue",
+            FaultKind::Drain => "drains and restarts",
+        }
+    }
+}
+
+/// A fault, from when to when after the group has settled.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fault {
+    pub(crate) kind: FaultKind,
+    pub(crate) at: u64,
+    pub(crate) until: u64,
+    pub(crate) router: usize,
+    /// Which others, or which port, as the kind wants it.
+    pub(crate) detail: u64,
+}
+
+/// A run.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) seed: u64,
+    pub(crate) routers: usize,
+    pub(crate) hosts: usize,
+    /// Whether packets go from the carrier's side to the hosts too.
+    pub(crate) sides: u16,
+    pub(crate) timer_mode: bool,
+    pub(crate) interval_ms: u64,
+    /// The mean time between packets of a host in one direction.
+    pub(crate) pause_ns: u64,
+    /// Of a thousand control messages: lost, doubled, late.
+    pub(crate) control_loss: u64,
+    pub(crate) control_doubled: u64,
+    pub(crate) control_late: u64,
+    /// Of a thousand packets, lost at one port.
+    pub(crate) receive_loss: u64,
+    /// Of a thousand rounds of a worker, how many come some milliseconds late.
+    pub(crate) late_rounds: u64,
+    /// By how much each router's ports lag behind the others.
+    pub(crate) lag_ns: Vec<u64>,
+    /// How wrong each router's clock goes, in millionths.
+    pub(crate) drift_ppm: Vec<i64>,
+    /// The mean time between moves that the operator orders.
+    pub(crate) orders_ns: u64,
+    pub(crate) faults: Vec<Fault>,
+    /// What the workers do wrong.
+    pub(crate) planted: Option<Planted>,
+}
+
+/// Something that workers do wrong, to see that the checks notice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Planted {
+    /// What is held is released as if the other router had accepted nothing.
+    ReleaseWithoutList,
+    /// What is on hold is discarded.
+    HoldNothing,
+    /// Receive queues count as emptied at once.
+    NoSweep,
+    /// A backlog counts as drained at once.
+    NoDrain,
+}
+
+impl Plan {
+    pub(crate) fn new(seed: u64, planted: Option<Planted>) -> Plan {
+        let mut random = Random::new(seed);
+        let random = &mut random;
+        // Few large groups, as they take long.
+        let routers = match random.draw(0, 10) {
+            0 => random.draw(6, 17),
+            1..4 => random.draw(4, 6),
+            4..7 => 3,
+            _ => 2,
+        } as usize;
+        let is_calm = random.chance(500);
+        let is_exact = is_calm && random.chance(500);
+        let percent = |random: &mut Random, most: u64| match is_exact {
+            true => 0,
+            false => random.draw(0, most * 10) * random.draw(0, 2),
+        };
+        let mut plan = Plan {
+            seed,
+            routers,
+            hosts: random.draw(4, 11) as usize,
+            sides: random.draw(1, 3) as u16,
+            timer_mode: random.chance(150),
+            interval_ms: random.draw(5, 11) * 10,
+            pause_ns: random.draw(3, 10) * MS,
+            control_loss: percent(random, 20),
+            control_doubled: percent(random, 20),
+            control_late: percent(random, 10),
+            receive_loss: random.draw(0, 10) * random.draw(0, 2),
+            late_rounds: random.draw(0, 50) * random.draw(0, 2),
+            lag_ns: (0..routers)
+                .map(|_| random.draw(0, 500) * US * random.draw(0, 2))
+                .collect(),
+            drift_ppm: (0..routers)
+                .map(|_| random.draw(0, 400) as i64 - 200)
+                .collect(),
+            orders_ns: random.draw(5, 40) * MS,
+            faults: Vec::new(),
+            planted,
+        };
+        for _ in 0..random.draw(1, 7) {
+            let fault = plan.fault(random, is_calm);
+            plan.faults.push(fault);
+        }
+        plan
+    }
+
+    fn fault(&self, random: &mut Random, is_calm: bool) -> Fault {
+        const SOFT: [FaultKind; 4] = [
+            FaultKind::WorkerStall,
+            FaultKind::ControlStall,
+            FaultKind::Congestion,
+            FaultKind::Burst,
+        ];
+        const ROUGH: [FaultKind; 6] = [
+            FaultKind::Crash,
+            FaultKind::Stall,
+            FaultKind::Partition,
+            FaultKind::OneWayPartition,
+            FaultKind::LinkFlap,
+            FaultKind::Drain,
+        ];
+        let kind = if is_calm || random.chance(400) {
+            SOFT[random.index(SOFT.len())]
+        } else {
+            ROUGH[random.index(ROUGH.len())]
+        };
+        let at = random.draw(0, FAULTS_NS - 200 * MS);
+        let lasts = match kind {
+            FaultKind::WorkerStall | FaultKind::ControlStall => random.draw(MS, 15 * MS),
+            FaultKind::Burst => MS,
+            FaultKind::Congestion => random.draw(50 * MS, 400 * MS),
+            _ => random.draw(10 * MS, 800 * MS),
+        };
+        Fault {
+            kind,
+            at,
+            until: (at + lasts).min(FAULTS_NS),
+            router: random.index(self.routers),
+            detail: random.next(),
+        }
+    }
+
+    /// Whether nothing can make one router take another for faulty.
+    pub(crate) fn is_exact(&self) -> bool {
+        self.control_loss == 0
+            && self.control_late == 0
+            && self
+                .faults
+                .iter()
+                .all(|fault| !fault.kind.is_rough() && fault.kind != FaultKind::Burst)
+    }
+}

@@ -1,0 +1,488 @@
+//! The time, the link, the end systems and the faults of one run. What must hold of it is in `checks`.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::net::Ipv4Addr;
+use std::rc::Rc;
+
+use super::checks::Checks;
+use super::node::{Node, VRIDS, address, end_system};
+use super::packet::Packet;
+use super::plan::{FAULTS_NS, MS, Plan, US};
+use super::random::Random;
+use super::worker::{Frame, PORTS, WORKERS};
+
+/// The way over the link, and by how much it varies; with what a port may lag, less than the skew that is configured.
+const LINK: u64 = 20 * US;
+const LINK_VARIES: u64 = 250 * US;
+/// For how long the group may take to settle.
+pub(crate) const SETTLE_NS: u64 = 6_000 * MS;
+/// When faults may begin, after the group has settled.
+pub(super) const FIRST_FAULT: u64 = 50 * MS;
+/// For how long the group has to be settled to count as settled.
+const STEADY_NS: u64 = 100 * MS;
+/// For how long there is traffic when everything is over.
+const LAST_NS: u64 = 150 * MS;
+
+#[derive(Debug)]
+enum Event {
+    /// A host sends, or something is sent to it.
+    Traffic(usize, u16),
+    Arrive(usize, u16, usize, Frame),
+    /// A worker's round, and one of the control thread, of which life.
+    Round(usize, u32, usize),
+    Control(usize, u32),
+    Begin(usize),
+    End(usize),
+    Order,
+    Look,
+    Start(usize),
+}
+
+/// Which part of the run it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// The group has to settle for the first time.
+    Starting,
+    /// Faults come, since when.
+    Faulty(u64),
+    /// They are over, since when.
+    Settling(u64),
+    /// Everything has to be as if nothing had been.
+    Last(u64),
+    /// What is under way arrives.
+    Ending(u64),
+    Over,
+}
+
+pub(crate) struct World {
+    pub(crate) plan: Plan,
+    random: Random,
+    pub(crate) now: u64,
+    events: BinaryHeap<Reverse<(u64, u64)>>,
+    payloads: HashMap<u64, Event>,
+    next_event: u64,
+    pub(crate) nodes: Vec<Node>,
+    /// When the last frame of a sender reaches a port.
+    last_arrival: HashMap<(usize, usize, u16), u64>,
+    /// Which routers do not hear which.
+    pub(super) deaf: BTreeMap<(usize, usize), u64>,
+    pub(crate) phase: Phase,
+    settled_at: Option<u64>,
+    pub(crate) checks: Checks,
+    /// How often each fault was injected.
+    pub(crate) counts: BTreeMap<&'static str, u64>,
+    pub(crate) trace: Option<Vec<String>>,
+}
+
+/// Hosts send as other senders than routers.
+const HOSTS: usize = 1000;
+
+impl World {
+    pub(crate) fn new(plan: Plan, traced: bool) -> Result<World, String> {
+        let nodes = (0..plan.routers)
+            .map(|number| Node::new(&plan, number, traced))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut world = World {
+            random: Random::new(plan.seed ^ 0xdead_beef),
+            now: 0,
+            events: BinaryHeap::new(),
+            payloads: HashMap::new(),
+            next_event: 0,
+            nodes,
+            last_arrival: HashMap::new(),
+            deaf: BTreeMap::new(),
+            phase: Phase::Starting,
+            settled_at: None,
+            checks: Checks::new(&plan),
+            counts: BTreeMap::new(),
+            trace: traced.then(Vec::new),
+            plan,
+        };
+        for node in 0..world.nodes.len() {
+            let after = world.random.draw(0, 100 * MS);
+            world.schedule(after, Event::Start(node));
+        }
+        world.schedule(MS, Event::Look);
+        Ok(world)
+    }
+
+    /// Runs to the end.
+    pub(crate) fn run(&mut self) {
+        while self.phase != Phase::Over
+            && let Some(Reverse((at, number))) = self.events.pop()
+        {
+            self.now = at;
+            if let Some(event) = self.payloads.remove(&number) {
+                self.handle(event);
+            }
+        }
+    }
+
+    fn schedule(&mut self, after: u64, event: Event) {
+        self.events
+            .push(Reverse((self.now + after, self.next_event)));
+        self.payloads.insert(self.next_event, event);
+        self.next_event += 1;
+    }
+
+    pub(crate) fn note(&mut self, text: impl FnOnce() -> String) {
+        let now = self.now;
+        if let Some(trace) = &mut self.trace {
+            trace.push(format!("{:>10.3} ms  {}", now as f64 / 1e6, text()));
+        }
+    }
+
+    pub(super) fn count(&mut self, what: &'static str) {
+        *self.counts.entry(what).or_default() += 1;
+    }
+
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::Traffic(host, side) => self.traffic(host, side),
+            Event::Arrive(node, port, worker, frame) => {
+                let packet = match &frame {
+                    Frame::Data(_, packet) => Some(packet.number),
+                    Frame::Control(_) => None,
+                };
+                let taken = self.nodes[node].arrive(worker, port, frame);
+                if let Some(packet) = packet {
+                    self.checks.arrived(packet, node, taken);
+                }
+                if !taken && self.nodes[node].is_up() {
+                    self.count("frames lost in full receive queues or for want of a link");
+                }
+                self.attend(node);
+            }
+            Event::Round(node, life, worker) if self.nodes[node].life == life => {
+                self.nodes[node].round_at[worker] = None;
+                let now = self.now;
+                let doings = self.nodes[node].round(worker, now);
+                for packet in doings.sent {
+                    self.checks.routed(packet, node, now);
+                }
+                if doings.overflowed > 0 {
+                    self.count("packets lost in full backlogs");
+                    self.checks.overflowed = true;
+                }
+                self.attend(node);
+            }
+            Event::Control(node, life) if self.nodes[node].life == life => {
+                self.nodes[node].control_at = None;
+                self.control(node);
+            }
+            Event::Begin(fault) => self.begin(self.plan.faults[fault]),
+            Event::End(fault) => self.end(self.plan.faults[fault]),
+            Event::Order => self.order(),
+            Event::Look => self.look(),
+            Event::Start(node) => self.start(node),
+            _ => {}
+        }
+    }
+
+    // Routers.
+
+    pub(super) fn start(&mut self, node: usize) {
+        if self.nodes[node].is_up() {
+            return;
+        }
+        let (plan, now, seed) = (self.plan.clone(), self.now, self.random.next());
+        if let Err(error) = self.nodes[node].start(&plan, now, seed) {
+            self.checks
+                .safety(now, format!("router {node} does not start: {error}"));
+        }
+        self.note(|| format!("router {node} starts"));
+        self.attend(node);
+    }
+
+    /// Has a router's threads come when they have something to do.
+    fn attend(&mut self, node: usize) {
+        if !self.nodes[node].is_up() {
+            return;
+        }
+        let now = self.now;
+        let life = self.nodes[node].life;
+        for worker in 0..WORKERS {
+            let of_node = &self.nodes[node];
+            if of_node.round_at[worker].is_none() && of_node.plane.is_busy(worker) {
+                let mut after = self.random.draw(5 * US, 60 * US);
+                if self.random.chance(self.plan.late_rounds) {
+                    self.count("rounds of a worker that came late");
+                    after += self.random.draw(MS, 4 * MS);
+                }
+                let at = (now + after).max(self.nodes[node].workers_stalled_until);
+                self.nodes[node].round_at[worker] = Some(at);
+                self.schedule(at - now, Event::Round(node, life, worker));
+            }
+        }
+        let of_node = &self.nodes[node];
+        let soon = of_node.has_news() || !of_node.plane.outgoing.is_empty();
+        let after = match (soon, of_node.due()) {
+            (true, _) => self.random.draw(10 * US, 150 * US),
+            (false, Some(due)) => due.saturating_sub(now).max(20 * US),
+            (false, None) => return,
+        };
+        let at = (now + after).max(self.nodes[node].control_stalled_until);
+        if self.nodes[node].control_at.is_none_or(|known| at < known) {
+            self.nodes[node].control_at = Some(at);
+            self.schedule(at - now, Event::Control(node, life));
+        }
+    }
+
+    pub(super) fn control(&mut self, node: usize) {
+        let now = self.now;
+        if self.nodes[node].control_stalled_until > now {
+            self.attend(node);
+            return;
+        }
+        let sent = self.nodes[node].control(now);
+        self.hear_plane(node);
+        for (port, frame) in sent {
+            self.send(node, port, frame);
+        }
+        if let Some(sent) = self.nodes[node].end_if_drained(now) {
+            self.note(|| format!("router {node} has given everything away and ends"));
+            self.count("drains that came to their end");
+            self.checks.disturb(now, now + 500 * MS);
+            for (port, frame) in sent {
+                self.send(node, port, frame);
+            }
+            return;
+        }
+        self.attend(node);
+    }
+
+    fn hear_plane(&mut self, node: usize) {
+        let now = self.now;
+        for outright in std::mem::take(&mut self.nodes[node].plane.outright) {
+            self.checks.taken_outright(
+                now,
+                self.phase,
+                node,
+                outright.group.port,
+                outright.address,
+            );
+        }
+        let notes = self.nodes[node].plane.notes.as_mut();
+        for note in notes.map(std::mem::take).unwrap_or_default() {
+            self.note(|| format!("router {node}: {note}"));
+        }
+    }
+
+    // The link.
+
+    fn send(&mut self, from: usize, port: u16, frame: Vec<u8>) {
+        if !self.nodes[from].links[usize::from(port)] || port >= self.plan.sides {
+            return;
+        }
+        let frame: Rc<[u8]> = frame.into();
+        let faulty = matches!(self.phase, Phase::Faulty(_));
+        for to in (0..self.nodes.len()).filter(|to| *to != from) {
+            if self.deaf.contains_key(&(from, to)) {
+                self.count("control messages kept from a partitioned router");
+                continue;
+            }
+            let plan = &self.plan;
+            let (lost, doubled, late) = match faulty {
+                true => (plan.control_loss, plan.control_doubled, plan.control_late),
+                false => (0, 0, 0),
+            };
+            if self.random.chance(lost) {
+                self.count("control messages lost");
+                continue;
+            }
+            let copies = 1 + usize::from(self.random.chance(doubled));
+            if copies > 1 {
+                self.count("control messages doubled");
+            }
+            for _ in 0..copies {
+                let extra = if self.random.chance(late) {
+                    self.count("control messages late");
+                    self.random.draw(MS, 30 * MS)
+                } else {
+                    0
+                };
+                self.arrive(from, to, port, 0, extra, Frame::Control(Rc::clone(&frame)));
+            }
+        }
+    }
+
+    /// Brings a frame to a port behind everything else of its sender, unless it is `extra` late.
+    fn arrive(
+        &mut self,
+        from: usize,
+        to: usize,
+        port: u16,
+        worker: usize,
+        extra: u64,
+        frame: Frame,
+    ) {
+        let way = LINK + self.random.draw(0, LINK_VARIES) + self.plan.lag_ns[to];
+        let last = self.last_arrival.entry((from, to, port)).or_default();
+        let mut at = (self.now + way).max(*last + 1);
+        if extra == 0 {
+            *last = at;
+        } else {
+            at += extra;
+        }
+        self.schedule(at - self.now, Event::Arrive(to, port, worker, frame));
+    }
+
+    fn traffic(&mut self, host: usize, side: u16) {
+        if !matches!(
+            self.phase,
+            Phase::Faulty(_) | Phase::Settling(_) | Phase::Last(_)
+        ) {
+            return;
+        }
+        self.packet(host, side);
+        let pause = self
+            .random
+            .draw(self.plan.pause_ns / 2, self.plan.pause_ns * 3 / 2);
+        self.schedule(pause, Event::Traffic(host, side));
+    }
+
+    pub(super) fn packet(&mut self, host: usize, side: u16) {
+        let far = Ipv4Addr::new(203, 0, 113, 1 + host as u8);
+        let (source, destination) = match side {
+            0 => (end_system(host), far),
+            _ => (far, end_system(host)),
+        };
+        let number = self.checks.sent(self.now, host, side);
+        let packet = Packet::new(number, source, destination, host.is_multiple_of(2));
+        let faulty = matches!(self.phase, Phase::Faulty(_));
+        for to in 0..self.nodes.len() {
+            if !self.nodes[to].is_up() {
+                continue;
+            }
+            self.checks.expected(number, to);
+            if faulty && self.random.chance(self.plan.receive_loss) {
+                self.count("packets lost at one port");
+                continue;
+            }
+            // Each router spreads flows over its workers in its own way.
+            let worker = (host * 7 + to * 3 + usize::from(side)) / 2 % WORKERS;
+            let frame = Frame::Data(VRIDS[usize::from(side)], packet.clone());
+            self.arrive(
+                HOSTS + host * PORTS + usize::from(side),
+                to,
+                side,
+                worker,
+                0,
+                frame,
+            );
+        }
+    }
+
+    // The operator.
+
+    fn order(&mut self) {
+        let Phase::Faulty(_) = self.phase else {
+            return;
+        };
+        let host = self.random.index(self.plan.hosts);
+        let side = self.random.index(usize::from(self.plan.sides)) as u16;
+        let to = self.random.index(self.nodes.len());
+        let (now, to_address) = (self.now, address(to, side));
+        for node in 0..self.nodes.len() {
+            if self.nodes[node].order(now, host, to_address) {
+                self.note(|| {
+                    format!(
+                        "the operator orders {} on port {side} to router {to}",
+                        end_system(host)
+                    )
+                });
+                self.count("moves ordered");
+                self.control(node);
+                break;
+            }
+        }
+        let pause = self
+            .random
+            .draw(self.plan.orders_ns / 2, self.plan.orders_ns * 2);
+        self.schedule(pause, Event::Order);
+    }
+
+    /// A link is looked at now and then.
+    pub(super) fn attend_soon(&mut self, node: usize) {
+        let life = self.nodes[node].life;
+        self.schedule(MS, Event::Control(node, life));
+    }
+
+    // The run.
+
+    fn look(&mut self) {
+        let now = self.now;
+        if matches!(self.phase, Phase::Faulty(_) | Phase::Last(_)) {
+            self.checks.look(now, &self.nodes);
+        }
+        let steady = match self.phase {
+            Phase::Settling(_) if self.is_settled() => now - *self.settled_at.get_or_insert(now),
+            _ => {
+                self.settled_at = None;
+                0
+            }
+        };
+        self.phase = match self.phase {
+            Phase::Starting if self.is_settled() => {
+                self.checks.settled("first", now);
+                self.begin_faults();
+                Phase::Faulty(now)
+            }
+            Phase::Starting if now > SETTLE_NS => self.unsettled("at the start"),
+            Phase::Faulty(since) if now >= since + FIRST_FAULT + FAULTS_NS => {
+                // Whatever is down comes back.
+                for node in 0..self.nodes.len() {
+                    self.start(node);
+                }
+                self.deaf.clear();
+                self.note(|| "the faults are over".to_owned());
+                self.checks.disturb(now, now);
+                Phase::Settling(now)
+            }
+            Phase::Settling(since) if steady >= STEADY_NS => {
+                self.checks.settled("again", now - since - STEADY_NS);
+                Phase::Last(now)
+            }
+            Phase::Settling(since) if now > since + SETTLE_NS => {
+                self.unsettled("after the last fault")
+            }
+            Phase::Last(since) if now > since + LAST_NS => Phase::Ending(now),
+            Phase::Ending(since) if now > since + 20 * MS => {
+                let last = since - LAST_NS;
+                self.checks.judge(last, &self.nodes);
+                Phase::Over
+            }
+            phase => phase,
+        };
+        self.schedule(2 * MS, Event::Look);
+    }
+
+    fn begin_faults(&mut self) {
+        for host in 0..self.plan.hosts {
+            for side in 0..self.plan.sides {
+                let after = self.random.draw(0, self.plan.pause_ns);
+                self.schedule(after, Event::Traffic(host, side));
+            }
+        }
+        for (number, fault) in self.plan.faults.clone().into_iter().enumerate() {
+            self.schedule(FIRST_FAULT + fault.at, Event::Begin(number));
+            self.schedule(FIRST_FAULT + fault.until, Event::End(number));
+        }
+        self.schedule(MS, Event::Order);
+    }
+
+    fn is_settled(&self) -> bool {
+        Checks::unsettled(&self.plan, &self.nodes).is_none()
+    }
+
+    fn unsettled(&mut self, when: &str) -> Phase {
+        let why = Checks::unsettled(&self.plan, &self.nodes).unwrap_or_default();
+        let now = self.now;
+        self.checks.liveness(
+            now,
+            format!("not settled {when} within {} ms: {why}", SETTLE_NS / MS),
+        );
+        Phase::Over
+    }
+}

@@ -1,0 +1,63 @@
+//! So many seeds of the simulation as a suite has time for.
+#![allow(clippy::panic, reason = "a test that meets the impossible stops there")]
+
+use sim::group::{Planted, relevant, run, run_planted};
+
+fn seeds(range: std::ops::Range<u64>) {
+    let mut packets = 0;
+    for seed in range {
+        let outcome = run(seed, false);
+        if !outcome.holds() {
+            let again = run(seed, true);
+            panic!(
+                "seed {seed}: {:#?} {:#?}\n{}\nagain: ./scripts/sim --seeds 1 --from {seed} --trace",
+                again.safety,
+                again.liveness,
+                relevant(&again).join("\n")
+            );
+        }
+        packets += outcome.counts.get("packets judged").copied().unwrap_or(0);
+    }
+    assert!(packets > 10_000, "only {packets} packets were judged");
+}
+
+#[test]
+fn no_packet_is_lost_or_doubled_that_no_fault_excuses_and_every_group_settles() {
+    seeds(0..125);
+}
+
+#[test]
+fn nor_from_the_second_125_seeds() {
+    seeds(125..250);
+}
+
+#[test]
+fn nor_from_the_third_125_seeds() {
+    seeds(250..375);
+}
+
+#[test]
+fn nor_from_the_fourth_125_seeds() {
+    seeds(375..500);
+}
+
+#[test]
+fn what_workers_do_wrong_is_noticed() {
+    let planted = [
+        Planted::ReleaseWithoutList,
+        Planted::HoldNothing,
+        Planted::NoSweep,
+        Planted::NoDrain,
+    ];
+    for planted in planted {
+        let is_noticed = |seed| !run_planted(seed, Some(planted), false).safety.is_empty();
+        assert!((0..40).any(is_noticed), "{planted:?} goes unnoticed");
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    let (one, other) = (run(7, true), run(7, true));
+    assert_eq!(one.trace, other.trace);
+    assert!(one.trace.len() > 100);
+}
