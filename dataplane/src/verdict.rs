@@ -83,7 +83,7 @@ impl Entry {
         }
     }
 
-    /// The index of the condition's counter; [`CONDITIONS_MAX`] of [`Entry::NONE`].
+    /// The index of the condition's counter; [`CONDITIONS_MAX`] of an entry that names none.
     #[inline(always)]
     #[must_use]
     pub const fn condition(self) -> u32 {

@@ -121,7 +121,7 @@ impl Vrrp {
     /// The operator wants a condition with the router that has this id or address.
     ///
     /// # Errors
-    /// [`OrderError`]: no group has such a router, or none of those that have may move the condition there.
+    /// `OrderError`: no group has such a router, or none of those that have may move the condition there.
     pub fn move_to(
         &mut self,
         at: impl Into<Moment>,

@@ -3,7 +3,7 @@
 //!
 //! | file | what lives there |
 //! |---|---|
-//! | this one | [`Sharing`]: messages, orders and answers, each to whom it concerns |
+//! | this one | `Sharing`: messages, orders and answers, each to whom it concerns |
 //! | `config.rs` | what a group's configuration comes to |
 //! | `verdicts.rs` | what the workers are to do with whose packets, and when they do |
 //! | `handovers.rs` | moves as the workers number them |
