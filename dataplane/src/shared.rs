@@ -100,14 +100,18 @@ pub(crate) struct RingSizes {
 pub(crate) struct ConditionOctets(Table<AtomicU64>);
 
 impl ConditionOctets {
-    /// Adds octets; only the owner may. An index beyond the table counts nowhere: the control thread hands out none.
-    #[inline(always)]
-    pub(crate) fn add(&self, condition: u32, octets: u64) {
-        if let Some(counter) = self.0.get(condition as usize) {
-            counter.store(
-                counter.load(Ordering::Relaxed).wrapping_add(octets),
-                Ordering::Relaxed,
-            );
+    /// Adds octets, each to its condition's; only the owner may. An index beyond the table counts nowhere: the control
+    /// thread hands out none.
+    #[inline]
+    pub(crate) fn add_all(&self, octets: impl Iterator<Item = (u32, u64)>) {
+        let counters: &[AtomicU64] = &self.0;
+        for (condition, octets) in octets {
+            if let Some(counter) = counters.get(condition as usize) {
+                counter.store(
+                    counter.load(Ordering::Relaxed).wrapping_add(octets),
+                    Ordering::Relaxed,
+                );
+            }
         }
     }
 

@@ -259,8 +259,21 @@ impl VerdictTable {
     pub fn get(&self, address: u32) -> Entry {
         match self.direct.get(address.wrapping_sub(self.first) as usize) {
             Some(&entry) => entry,
-            None => self.hashed.get(address).map_or(self.rest, Entry),
+            None => self.indirect(address),
         }
+    }
+
+    /// As [`VerdictTable::get`], for many addresses at once.
+    #[inline(never)]
+    pub(crate) fn get_all(&self, addresses: &[u32], entries: &mut [Entry]) {
+        for (&address, entry) in addresses.iter().zip(entries) {
+            *entry = self.get(address);
+        }
+    }
+
+    #[inline(never)]
+    fn indirect(&self, address: u32) -> Entry {
+        self.hashed.get(address).map_or(self.rest, Entry)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use super::packets::{Notes, Places};
+use super::packets::{Notes, Places, runs};
 use super::{Doors, Packets, PuntReason};
 use crate::counters::DiscardReason;
 use crate::dpdk::{BURST_MAX, Mbuf};
@@ -12,10 +12,20 @@ use crate::tables::Tables;
 /// Finds each packet's egress port and the MAC to send it to.
 #[inline(never)]
 pub(crate) fn neighbour(packets: &mut Packets, port: u16, tables: &Tables, doors: &mut Doors) {
+    let places = packets.places();
+    let notes = &mut packets.notes;
+    // Most often a whole burst goes to one gateway.
+    if runs(&notes.hops[places.clone()]).next() == Some(places.clone())
+        && let Some(hop) = tables.hop(notes.hops[0])
+        && let Some(mac) = hop.mac.load()
+    {
+        notes.egress.fill(hop.egress);
+        notes.macs.fill(mac);
+        return;
+    }
     let mut leaving = Places::NONE;
     let hops = tables.hops.as_slice();
-    for place in packets.places() {
-        let notes = &mut packets.notes;
+    for place in places {
         if let Some(hop) = hops.get(usize::from(notes.hops[place]))
             && let Some(mac) = mac(hop, notes.destinations[place])
         {

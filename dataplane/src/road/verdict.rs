@@ -37,9 +37,9 @@ fn judge(packets: &mut Packets, port: &PortTable) -> bool {
             MatchOn::Source => &notes.sources,
             MatchOn::Destination => &notes.destinations,
         };
-        for (&address, entry) in addresses[run.clone()].iter().zip(&mut notes.entries[run]) {
-            *entry = group.verdicts.get(address);
-        }
+        group
+            .verdicts
+            .get_all(&addresses[run.clone()], &mut notes.entries[run]);
     }
     notes.entries[places]
         .iter()
@@ -50,10 +50,12 @@ fn judge(packets: &mut Packets, port: &PortTable) -> bool {
 #[inline(never)]
 pub(super) fn count(packets: &Packets, conditions: &ConditionOctets) {
     let places = packets.places();
-    let entries = &packets.notes.entries[places.clone()];
-    for (entry, &octets) in entries.iter().zip(&packets.notes.total_octets[places]) {
-        conditions.add(entry.condition(), u64::from(octets));
-    }
+    let entries = packets.notes.entries[places.clone()].iter();
+    let octets = packets.notes.total_octets[places].iter();
+    let by_condition = entries
+        .zip(octets)
+        .map(|(entry, &octets)| (entry.condition(), u64::from(octets)));
+    conditions.add_all(by_condition);
 }
 
 /// Leads out what another router is in charge of, and what is to wait.
