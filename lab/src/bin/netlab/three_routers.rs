@@ -1,6 +1,7 @@
 //! The demo with three routers and twelve end systems: all route at once; end systems change hands under load; a router
 //! crashes, the master crashes, a router is drained.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -251,10 +252,12 @@ fn gone<'a>(
     go: impl FnOnce(&mut Group<'a>) -> Result<()>,
 ) -> Result<Gone> {
     let load = Load::start(net, RATES)?;
+    eprintln!("  before: {}", shares(&group.in_charge()?));
     std::thread::sleep(Duration::from_secs(1));
     go(group)?;
     std::thread::sleep(AFTERWARDS);
     group.wait_until_agreed(DEADLINE)?;
+    eprintln!("  after:  {}", shares(&group.in_charge()?));
     let report = load.stop()?;
     let most = report.udp.iter().map(|count| count.lost).max();
     let total = report.udp_total();
@@ -264,6 +267,13 @@ fn gone<'a>(
         duplicated: total.duplicated,
         reordered: total.reordered,
     })
+}
+
+/// How many conditions each router is in charge of, in words.
+fn shares(in_charge: &BTreeMap<String, u8>) -> String {
+    let of = |router| in_charge.values().filter(|of| **of == router).count();
+    let each = (0..ROUTERS).map(|router| format!("r{}: {} conditions", router + 1, of(router)));
+    each.collect::<Vec<_>>().join(", ")
 }
 
 fn set_mode(net: &Sharing, group: &Group<'_>, mode: &str) -> Result<()> {
