@@ -500,7 +500,8 @@ impl LoadSharing {
 
     /// Says so when everything is given away.
     fn review_drain(&mut self) {
-        if self.drain != Drain::Draining || self.quiet || !self.is_everything_given_away() {
+        // While nothing is shared, nothing is this router's.
+        if self.drain != Drain::Draining || !(self.quiet || self.is_everything_given_away()) {
             return;
         }
         self.drain = Drain::Drained;

@@ -100,7 +100,8 @@ fn moves_between_others_stay_exact_while_the_master_changes() {
     for seed in 0..seeds(15) {
         let mut lan = settled(Settings {
             routers: 4,
-            loss: seed % 3 * 10,
+            // More would now and then silence a router for a whole down interval.
+            loss: seed % 3 * 5,
             ..Settings::new(seed)
         });
         // Nothing is the master's own, so that nothing is lost with it.

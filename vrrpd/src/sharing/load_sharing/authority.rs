@@ -126,7 +126,8 @@ impl LoadSharing {
             return;
         };
         let due = |at: Option<Time>| at.is_some_and(|at| at <= now);
-        if ruling.review || due(ruling.review_at) || due(ruling.allocate_at) {
+        let new = self.end_systems.take_up_at(now);
+        if ruling.review || due(ruling.review_at) || due(ruling.allocate_at) || due(new) {
             ruling.review = false;
             ruling.review_at = None;
             self.review_allocation();
@@ -140,7 +141,11 @@ impl LoadSharing {
             Authority::Collecting(collection) => self.collecting_until(collection),
             Authority::Ruling(ruling) => {
                 let repeat = ruling.repeat.map(|repeat| repeat.at);
-                [ruling.review_at, ruling.allocate_at, repeat]
+                let new = self
+                    .end_systems
+                    .take_up_at(self.now)
+                    .filter(|at| *at > self.now);
+                [ruling.review_at, ruling.allocate_at, repeat, new]
                     .into_iter()
                     .flatten()
                     .min()

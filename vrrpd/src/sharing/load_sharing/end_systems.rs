@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::time::Duration;
 
 use super::LoadSharing;
 use super::issue::Draft;
@@ -12,12 +13,17 @@ use crate::{Family, Time};
 /// How many are taken up, or given up, in one allocation.
 const CHANGED_MAX: usize = 4096;
 
+/// The least time between two times that some are taken up: each time it is decided anew who shall have what.
+const TAKE_UP_GAP: Duration = Duration::from_millis(100);
+
 /// What is known of end systems besides the table.
 #[derive(Debug, Default)]
 pub(super) struct EndSystems {
     waiting: BTreeMap<IpAddr, Sighting>,
     /// Whether all that are configured were in the table when they were last looked for.
     configured_are_known: bool,
+    /// When some were last taken up.
+    taken_up_at: Option<Time>,
     /// When the table was last searched for those that have aged.
     aged_at: Option<Time>,
 }
@@ -33,6 +39,13 @@ impl EndSystems {
     /// The configuration, or the table, is another.
     pub(super) fn look_for_configured(&mut self) {
         self.configured_are_known = false;
+    }
+
+    /// When those that wait may be taken up.
+    pub(super) fn take_up_at(&self, now: Time) -> Option<Time> {
+        let all_known = self.waiting.is_empty() && self.configured_are_known;
+        let earliest = self.taken_up_at.map_or(now, |at| at + TAKE_UP_GAP);
+        (!all_known).then_some(earliest)
     }
 }
 
@@ -79,9 +92,17 @@ impl LoadSharing {
         let Some(rest) = rest.filter(|rest| rest.unfinished.is_none()) else {
             return false;
         };
-        if self.end_systems.waiting.is_empty() && self.end_systems.configured_are_known {
+        if self
+            .end_systems
+            .take_up_at(self.now)
+            .is_none_or(|at| at > self.now)
+        {
             return false;
         }
+        let table = &self.table;
+        self.end_systems
+            .waiting
+            .retain(|address, _| table.row((*address).into()).is_none());
         let to_look_for = match self.end_systems.configured_are_known {
             true => &[],
             false => &self.config.end_systems[..],
@@ -101,6 +122,9 @@ impl LoadSharing {
             .take(CHANGED_MAX)
             .collect();
         self.end_systems.configured_are_known = new.len() < CHANGED_MAX;
+        if !new.is_empty() {
+            self.end_systems.taken_up_at = Some(self.now);
+        }
         for (address, sighting) in &new {
             self.end_systems.waiting.remove(address);
             let row = Row {
