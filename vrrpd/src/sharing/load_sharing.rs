@@ -8,6 +8,7 @@
 //! | `verdicts` | what a change of the table means for packets |
 //! | `authority`, `collect` | when this router allocates, and what it has to know before |
 //! | `issue`, `plan` | the next allocation: what has to change, and who shall have what |
+//! | `balance` | load that follows traffic: measuring, asking for reviews, answering, collecting |
 //! | `reports`, `end_systems` | what is remembered of others' moves, and of end systems |
 //!
 //! # Driving
@@ -17,6 +18,7 @@
 //! everything is to be discarded.
 
 mod authority;
+mod balance;
 mod collect;
 mod config;
 mod end_systems;
@@ -32,6 +34,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
+pub use balance::Review;
 pub use config::{Config, ConfigError};
 pub use event::{Counters, Event, MoveError, Output};
 
@@ -43,6 +46,7 @@ use super::table::Table;
 use super::trust::Trust;
 use crate::{Received, State, Time};
 use authority::Authority;
+use balance::Balance;
 use end_systems::EndSystems;
 use reports::Reports;
 use voice::Voice;
@@ -67,6 +71,7 @@ pub struct LoadSharing {
     reports: Reports,
     end_systems: EndSystems,
     authority: Authority,
+    balance: Balance,
     voice: Voice,
     vrrp: State,
     master: Master,
@@ -124,6 +129,7 @@ impl LoadSharing {
             reports: Reports::default(),
             end_systems: EndSystems::default(),
             authority: Authority::None,
+            balance: Balance::new(&config.review),
             voice: Voice::default(),
             vrrp: State::Initialise,
             master: Master::Sharing,
@@ -159,12 +165,14 @@ impl LoadSharing {
             self.trust
                 .set_plain_members(self.config.plain_members.clone());
             self.moves.set_config(self.config.moves.clone());
+            self.balance.set_config(&self.config.review);
             self.reallocate_soon();
         } else {
             self.begin_life();
             self.trust = Trust::new(self.config.identity());
             let family = self.config.group.family();
             self.moves = Moves::new(self.config.router, family, self.config.moves.clone());
+            self.balance = Balance::new(&self.config.review);
         }
         self.voice.respond_soon(self.now);
         self.settle();
@@ -323,6 +331,8 @@ impl LoadSharing {
             self.moves.poll_timeout(),
             self.voice.timeout(),
             self.authority_timeout(),
+            self.balance
+                .timeout(&self.config.review, self.is_authority()),
         ]
         .into_iter()
         .flatten()
@@ -432,6 +442,7 @@ impl LoadSharing {
     fn settle(&mut self) {
         self.review_quiet();
         self.pass_on_moves();
+        self.review_loads();
         self.rule();
         self.pass_on_moves();
         self.review_drain();

@@ -161,6 +161,13 @@ impl Table {
         }
     }
 
+    /// What is routed of a condition is known anew, in bit/s. Nobody is told before the next allocation names it.
+    pub fn set_rate(&mut self, condition: Condition, bit_per_s: u64) {
+        if let Some(row) = self.rows.get_mut(&condition) {
+            row.rate_kbit_per_s = u32::try_from(bit_per_s.div_ceil(1000)).unwrap_or(u32::MAX);
+        }
+    }
+
     /// Notes an allocation that another router says it has installed, so that [`next_epoch`](Self::next_epoch) is above it.
     pub fn note_heard(&mut self, version: Version) {
         if version.epoch > self.heard.epoch {
@@ -450,6 +457,12 @@ impl Assembly {
 }
 
 impl Row {
+    /// The average rate in bit/s.
+    #[must_use]
+    pub fn bit_per_s(&self) -> u64 {
+        u64::from(self.rate_kbit_per_s) * 1000
+    }
+
     fn read(now: Time, entry: &Entry, router: RouterId) -> Row {
         let ago_ns = u64::from(entry.seen_ago_s) * 1_000_000_000;
         Row {

@@ -51,6 +51,12 @@ pub(crate) struct Settings {
     pub(crate) plain: BTreeSet<usize>,
     /// Conditions of one move at most.
     pub(crate) batch_len_max: usize,
+    /// Octets of each host's packets; 100 of those that are not listed.
+    pub(crate) octets: Vec<u64>,
+    /// Routers that can send no more than so many octets a second: what is beyond that overflows.
+    pub(crate) capacities: BTreeMap<usize, u64>,
+    pub(crate) review: vrrpd::sharing::review::Config,
+    pub(crate) end_system_age: Option<Duration>,
 }
 
 impl Settings {
@@ -66,6 +72,10 @@ impl Settings {
             pause: 400 * US,
             plain: BTreeSet::new(),
             batch_len_max: 2,
+            octets: Vec::new(),
+            capacities: BTreeMap::new(),
+            review: vrrpd::sharing::review::Config::default(),
+            end_system_age: None,
         }
     }
 }
@@ -81,8 +91,44 @@ pub(crate) struct Node {
     inbox: Vec<Rc<Transmit>>,
     completed: Vec<(vrrpd::sharing::names::MoveName, moves::Completion)>,
     learned: BTreeSet<Condition>,
+    pub(crate) meter: Meter,
     pass_at: Option<u64>,
     polled: bool,
+}
+
+/// What a router's workers count.
+#[derive(Default)]
+pub(crate) struct Meter {
+    octets: BTreeMap<Condition, u64>,
+    overflows: u64,
+    since_read: u64,
+    read_at: u64,
+}
+
+impl Meter {
+    fn count(&mut self, condition: Condition, octets: u64) {
+        *self.octets.entry(condition).or_default() += octets;
+        self.since_read += octets;
+    }
+
+    fn octets(&self, condition: Condition) -> u64 {
+        self.octets.get(&condition).copied().unwrap_or(0)
+    }
+
+    /// A reading is due: what was more than could be sent has overflowed, in packets of 100 octets.
+    fn read(&mut self, now: u64, octets_per_s: Option<u64>) {
+        let could = octets_per_s.map(|rate| rate * (now - self.read_at) / 1_000_000_000);
+        let beyond = could.map_or(0, |could| self.since_read.saturating_sub(could));
+        self.overflows += beyond / 100;
+        self.since_read = 0;
+        self.read_at = now;
+    }
+}
+
+/// The octets of a packet from there.
+pub(crate) fn octets_of(settings: &Settings, source: Condition) -> u64 {
+    let known = (0..settings.octets.len()).find(|number| host(*number) == source);
+    known.map_or(100, |number| settings.octets[number])
 }
 
 /// What happened to a packet.
@@ -203,6 +249,11 @@ impl Lan {
         config.interval = Duration::from_nanos(INTERVAL);
         config.mode = self.settings.mode;
         config.batch_len_max = self.settings.batch_len_max;
+        config.review = self.settings.review.clone();
+        config.end_system_age = self
+            .settings
+            .end_system_age
+            .unwrap_or(config.end_system_age);
         config.plain_members = self
             .settings
             .plain
@@ -250,6 +301,7 @@ impl Lan {
             inbox: Vec::new(),
             completed: Vec::new(),
             learned: BTreeSet::new(),
+            meter: Meter::default(),
             pass_at: None,
             polled: false,
         });
@@ -569,6 +621,10 @@ impl Lan {
         };
         node.polled = false;
         let done = node.plane.poll(BURST);
+        for packet in &done.routed {
+            let octets = octets_of(&self.settings, packet.source);
+            node.meter.count(packet.source, octets);
+        }
         let again = !node.plane.is_idle();
         if !done.learned.is_empty() {
             node.learned.extend(done.learned);
@@ -631,6 +687,13 @@ impl Lan {
         if let Some(sharing) = &mut node.sharing {
             for (name, completion) in std::mem::take(&mut node.completed) {
                 sharing.completed(now, name, completion);
+            }
+            if sharing.measure_at().is_none_or(|at| at <= now) {
+                let capacity = self.settings.capacities.get(&number);
+                node.meter.read(self.now, capacity.copied());
+                let octets = (0..self.settings.hosts).map(host);
+                let octets = octets.map(|host| (host, node.meter.octets(host)));
+                sharing.measured(now, octets, node.meter.overflows);
             }
             for condition in std::mem::take(&mut node.learned) {
                 if let Condition::Address(address) = condition {

@@ -11,4 +11,5 @@ mod lan;
 mod life;
 mod orders;
 mod plane;
+mod review;
 mod scale;

@@ -112,6 +112,7 @@ impl LoadSharing {
     /// Issues nothing any more, what is under way included.
     pub(super) fn end_authority(&mut self) {
         self.authority = Authority::None;
+        self.balance.end_authority();
         self.lost.clear();
         self.voice.stop_allocating();
     }

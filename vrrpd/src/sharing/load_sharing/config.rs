@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use crate::sharing::moves;
 use crate::sharing::names::{BootId, Mode, RouterId};
+use crate::sharing::review;
 use crate::sharing::trust::Identity;
 use crate::sharing::wire::{Group, Key, MESSAGE_LEN_MAX_LEAST};
 use crate::{Family, Time};
@@ -45,6 +46,8 @@ pub struct Config {
     pub end_systems_max: usize,
     /// For how long nothing may be seen of one that is not configured.
     pub end_system_age: Duration,
+    /// When the load is looked at, and shared anew.
+    pub review: review::Config,
 }
 
 impl Config {
@@ -74,6 +77,7 @@ impl Config {
             end_systems: Vec::new(),
             end_systems_max: 65_536,
             end_system_age: Duration::from_secs(3600),
+            review: review::Config::default(),
         }
     }
 
@@ -121,6 +125,9 @@ impl Config {
         }
         if self.moves.message_len_max < MESSAGE_LEN_MAX_LEAST {
             return Err(ConfigError::MessageLen(self.moves.message_len_max));
+        }
+        if !self.review.is_sound() {
+            return Err(ConfigError::Review);
         }
         Ok(())
     }
@@ -184,6 +191,11 @@ pub enum ConfigError {
     /// Limits that leave no room for a move.
     #[error("moves need room for at least one condition, and for one at a time")]
     NoMoves,
+    /// Reviews that would not see what the last one changed, or undo it.
+    #[error(
+        "reviews need a window, a hold no shorter than that, and a tolerance above 0 and below the difference that calls for reallocation"
+    )]
+    Review,
     /// Messages too short to say what has to be said.
     #[error("messages of {0} octets are too short, at least {MESSAGE_LEN_MAX_LEAST} are needed")]
     MessageLen(usize),

@@ -11,6 +11,8 @@ use crate::Transmit;
 use crate::sharing::membership;
 use crate::sharing::moves::{Command, Verdict};
 use crate::sharing::names::{Condition, Epoch, MoveName, RouterId, Version};
+use crate::sharing::review::Decision;
+use crate::sharing::wire::{ReviewRequest, Threshold};
 
 /// Something for the driver to do or to tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +65,20 @@ pub enum Event {
     MoveFinished(MoveName),
     /// As the authority: a move has come to nothing, and P is in charge.
     MoveReverted(MoveName),
+    /// A router has more than it wants, this one included.
+    ReviewRequested {
+        /// Which router.
+        by: RouterId,
+        /// Of what, and how much.
+        request: ReviewRequest,
+    },
+    /// As the authority: everyone's load was looked at.
+    Reviewed {
+        /// What came of it.
+        decision: Decision,
+        /// How many routers had not answered in full.
+        missing: usize,
+    },
     /// A master that knows VRRP alone routes everything.
     PlainMaster(IpAddr),
     /// The routers share the load again.
@@ -89,6 +105,28 @@ impl fmt::Display for Event {
             }
             Event::MoveFinished(name) => write!(f, "moved: {name}"),
             Event::MoveReverted(name) => write!(f, "not moved: {name}"),
+            Event::ReviewRequested { by, request } => {
+                let (figure, threshold) = (request.figure, request.threshold);
+                match request.passed {
+                    Threshold::Rate => {
+                        write!(
+                            f,
+                            "router {by} routes {figure} bit/s, more than {threshold}"
+                        )
+                    }
+                    Threshold::Overflows => write!(
+                        f,
+                        "router {by} has {figure} overflows a second, more than {threshold}"
+                    ),
+                }
+            }
+            Event::Reviewed { decision, missing } => {
+                decision.fmt(f)?;
+                match missing {
+                    0 => Ok(()),
+                    missing => write!(f, "; {missing} routers did not answer in full"),
+                }
+            }
             Event::PlainMaster(address) => {
                 write!(f, "master {address} shares no load and routes everything")
             }
@@ -135,7 +173,13 @@ pub struct Counters {
     pub moves_reverted: u64,
     /// Conditions given to another router without hand-over, because theirs was lost.
     pub conditions_taken_over: u64,
-    /// Messages of the types 6 to 8, which nothing is done with yet.
+    /// How often this router had more than it wanted, and asked for a review.
+    pub reviews_requested: u64,
+    /// Collections of everyone's figures begun as the authority.
+    pub collections: u64,
+    /// Reviews that called for another allocation, as the authority.
+    pub reallocations: u64,
+    /// Messages of the types 6 to 8 that were none of this router's business, or came too late.
     pub reviews_ignored: u64,
     /// End systems that were not taken up because there are too many.
     pub end_systems_refused: u64,

@@ -44,10 +44,15 @@ impl LoadSharing {
                 self.moves.answered(self.now, place, &answer)
             }
             Body::Answer(_) => Ok(()),
-            Body::ReviewRequest(_) | Body::RateRequest(_) | Body::RateResponse(_) => {
-                self.counters.reviews_ignored += 1;
+            Body::ReviewRequest(request) => {
+                self.review_requested(&head, request);
                 Ok(())
             }
+            Body::RateRequest(request) => {
+                self.rates_requested(&head, request);
+                Ok(())
+            }
+            Body::RateResponse(response) => self.rates_answered(&head, &response),
         }
     }
 

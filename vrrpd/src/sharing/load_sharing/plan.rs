@@ -1,4 +1,4 @@
-//! Who shall have what: the allocation by count (A19) applied to a group, with what the operator wants, and what cannot move yet. When
+//! Who shall have what: the allocation, by count until traffic is known, then by rate (A19), applied to a group, with what the operator wants, and what cannot move yet. When
 //! it becomes true is decided in `issue`.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -58,13 +58,14 @@ impl LoadSharing {
             .map(|(condition, row)| {
                 let owned = !unowned.contains(condition);
                 Load {
-                    bit_per_s: 0,
+                    bit_per_s: row.bit_per_s(),
                     router: owned.then_some(row.router),
                     pinned: owned,
                 }
             })
             .collect();
-        let heirs = allocate(Measure::Count, &shares, &loads);
+        let shares = self.balance.reliefs.apply(&shares);
+        let heirs = allocate(self.measure(), &shares, &loads);
         for ((condition, row), heir) in rows.into_iter().zip(heirs) {
             if let Some(router) = heir.filter(|_| unowned.contains(&condition)) {
                 draft.changes.insert(
@@ -127,21 +128,35 @@ impl LoadSharing {
             .filter(|(condition, _)| *condition != Condition::Rest)
             .collect();
         let retired: BTreeSet<Condition> = retired.iter().copied().collect();
-        let loads: Vec<Load> = rows
+        let measure = self.measure();
+        let mut loads: Vec<Load> = rows
             .iter()
             .map(|(condition, row)| {
                 let wanted = match retired.contains(condition) {
                     true => rest.map(|rest| rest.router),
                     false => ruling.pins.get(condition).copied(),
                 };
+                // A newcomer without traffic yet costs nobody anything, so it may go where there are fewest.
+                let anywhere = measure != Measure::Count
+                    && wanted.is_none()
+                    && self.table.row(*condition).is_none();
                 Load {
-                    bit_per_s: 0,
-                    router: Some(wanted.unwrap_or(row.router)),
+                    bit_per_s: row.bit_per_s(),
+                    router: (!anywhere).then(|| wanted.unwrap_or(row.router)),
                     pinned: wanted.is_some() || row.unfinished.is_some(),
                 }
             })
             .collect();
-        for ((condition, row), to) in rows.iter().zip(allocate(Measure::Count, &shares, &loads)) {
+        if let (Measure::Rate { .. }, Some(rest)) = (measure, rest) {
+            // What it costs its router leaves the less for others.
+            loads.push(Load {
+                bit_per_s: rest.bit_per_s(),
+                router: home,
+                pinned: true,
+            });
+        }
+        let shares = self.balance.reliefs.apply(&shares);
+        for ((condition, row), to) in rows.iter().zip(allocate(measure, &shares, &loads)) {
             if let Some(to) = to {
                 move_to(*condition, row, to);
             }

@@ -223,7 +223,7 @@ impl LoadSharing {
         body.split(self.config.group.family(), limit)
     }
 
-    fn send(&mut self, version: Version, place: (u16, u16), body: &Body) {
+    pub(super) fn send(&mut self, version: Version, place: (u16, u16), body: &Body) {
         if self.quiet {
             return;
         }

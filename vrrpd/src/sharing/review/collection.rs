@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Config;
 use crate::Time;
+use crate::sharing::monitor::Totals;
 use crate::sharing::names::{Condition, RouterId};
 use crate::sharing::refusal::Refusal;
 use crate::sharing::wire::RateResponse;
@@ -71,6 +72,18 @@ pub struct Collected {
     pub overflows: u64,
     /// What it routes of each condition, in bit/s.
     pub rates: BTreeMap<Condition, u64>,
+}
+
+impl Collected {
+    /// What the router carries, all conditions together.
+    #[must_use]
+    pub const fn totals(&self) -> Totals {
+        Totals {
+            window: self.window,
+            bit_per_s: self.bit_per_s,
+            overflows: self.overflows,
+        }
+    }
 }
 
 impl Collector {

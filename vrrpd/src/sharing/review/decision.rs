@@ -9,13 +9,15 @@
 //!
 //! # Why it comes to rest
 //!
-//! Under steady traffic conditions keep their rates, whoever routes them, as those are sums over the routers. An allocation is made only if it brings
+//! Under steady traffic conditions keep their rates, whoever routes them, as those are sums over the routers, and nothing is collected before a
+//! window without a move has passed. An allocation is made only if it brings
 //! the heaviest router, relative to the weights, down by at least the tolerance of the bound. Each time that load falls by so much, and never below the
 //! bound, so this ends; within the tolerance of the bound there is nothing left to gain, so one that succeeded has no second. Reliefs only ever grow
 //! under steady traffic, in steps of at least a quarter, and there is a greatest one, so these end too. Measured figures waver: between the tolerance that
 //! an allocation aims at, and the difference and the gain that call for another, there is room for that.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use super::Config;
 use crate::sharing::allocation::{Load, Measure, Share, allocate};
@@ -74,6 +76,24 @@ pub enum Verdict {
     NoBetter,
     /// They differ, and another allocation is better.
     Reallocate,
+}
+
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verdict = match self.verdict {
+            Verdict::Balanced => "the load is balanced",
+            Verdict::NoBetter => "the load is not balanced, and no moves would be worth it",
+            Verdict::Reallocate => "the load is not balanced, sharing it anew",
+        };
+        let fraction = |permille: u64| format!("{}.{:03}", permille / 1000, permille % 1000);
+        write!(
+            f,
+            "{verdict}: heaviest router at {} of the mean, rates differ by {} of it, overflows by {} a second",
+            fraction(self.max_over_mean_permille),
+            fraction(self.rate_difference_permille),
+            self.overflow_difference_per_s
+        )
+    }
 }
 
 impl Reliefs {

@@ -1,0 +1,215 @@
+//! Load that follows traffic: groups that measure, ask, collect, and share anew by themselves.
+
+use std::time::Duration;
+
+use vrrpd::sharing::load_sharing::Event;
+use vrrpd::sharing::names::{Condition, Mode};
+use vrrpd::sharing::review::{Config, Start, Verdict};
+
+use crate::lan::{Lan, MS, Settings, US, host, octets_of, router};
+use crate::life::{check, exact};
+
+const HOLD: u64 = 400 * MS;
+
+fn settings(seed: u64) -> Settings {
+    Settings {
+        hosts: 24,
+        configured: 24,
+        batch_len_max: 4,
+        // No more than the workers can do.
+        pause: 1500 * US,
+        review: Config {
+            window: Duration::from_millis(200),
+            hold: Duration::from_nanos(HOLD),
+            rate_bit_per_s: Some(500_000),
+            overflows_per_s: Some(100),
+            overflow_difference_per_s: 100,
+            ..Config::default()
+        },
+        ..Settings::new(seed)
+    }
+}
+
+/// A group at rest that shares by count.
+fn settled(settings: Settings) -> Lan {
+    let mut lan = Lan::started(settings);
+    lan.run_until(3_000 * MS, Lan::is_settled);
+    lan.run(100 * MS);
+    lan.run_until(3_000 * MS, Lan::is_settled);
+    lan
+}
+
+/// The octets a round of packets has of whom `node` is in charge of.
+fn carried(lan: &Lan, node: usize) -> u64 {
+    let rows = lan.sharing(0).table().rows();
+    rows.filter(|(condition, row)| *condition != Condition::Rest && row.router == router(node))
+        .map(|(condition, _)| octets_of(&lan.settings, condition))
+        .sum()
+}
+
+fn max_over_mean(lan: &Lan) -> f64 {
+    let carried: Vec<u64> = (0..lan.nodes.len())
+        .map(|node| carried(lan, node))
+        .collect();
+    let mean = carried.iter().sum::<u64>() as f64 / carried.len() as f64;
+    carried.into_iter().max().unwrap() as f64 / mean
+}
+
+/// Whoever is with `node` sends six times as much as the others.
+fn skew(lan: &mut Lan, node: usize) {
+    let table = lan.sharing(0).table();
+    let octets = (0..lan.settings.hosts).map(|number| {
+        let row = table.row(host(number)).unwrap();
+        if row.router == router(node) { 600 } else { 100 }
+    });
+    lan.settings.octets = octets.collect();
+}
+
+fn reallocations(lan: &Lan) -> u64 {
+    lan.members()
+        .map(|(_, part)| part.counters().reallocations)
+        .sum()
+}
+
+fn collections(lan: &Lan) -> u64 {
+    lan.members()
+        .map(|(_, part)| part.counters().collections)
+        .sum()
+}
+
+#[test]
+fn a_skewed_load_is_rebalanced_by_itself_without_harming_a_packet_and_then_left_alone() {
+    for (seed, loss) in [(1, 0), (2, 0), (3, 20), (4, 20)] {
+        for skewed in [0, 2] {
+            let mut lan = settled(Settings {
+                loss,
+                ..settings(seed)
+            });
+            let from = lan.now;
+            skew(&mut lan, skewed);
+            assert!(max_over_mean(&lan) > 2.0, "{}", lan.state());
+            lan.run_until(10 * HOLD, |lan| max_over_mean(lan) < 1.1);
+            lan.run_until(3_000 * MS, Lan::is_settled);
+            // The first review may have seen a part of the change only.
+            lan.run(2 * HOLD);
+            assert!(reallocations(&lan) <= 2, "{}", lan.state());
+            let allocation: Vec<_> = (0..24).map(|number| lan.routing(host(number))).collect();
+            let (before, reviewed) = (reallocations(&lan), collections(&lan));
+            // Where messages are lost, a review takes longer.
+            lan.run_until(30 * HOLD, |lan| collections(lan) >= reviewed + 5);
+            lan.run(HOLD);
+            let after: Vec<_> = (0..24).map(|number| lan.routing(host(number))).collect();
+            assert_eq!(reallocations(&lan), before, "{}", lan.state());
+            assert_eq!(after, allocation);
+            check(&lan);
+            exact(&lan, from);
+        }
+    }
+}
+
+#[test]
+fn timer_mode_rebalances_too_and_doubles_nothing() {
+    let mut lan = settled(Settings {
+        mode: Mode::Timer,
+        ..settings(5)
+    });
+    let from = lan.now;
+    skew(&mut lan, 1);
+    lan.run_until(10 * HOLD, |lan| max_over_mean(lan) < 1.1);
+    lan.run_until(3_000 * MS, Lan::is_settled);
+    check(&lan);
+    assert!(
+        lan.packets
+            .iter()
+            .all(|packet| packet.sent < from || packet.routed.len() <= 1)
+    );
+}
+
+#[test]
+fn a_backup_above_its_threshold_asks_as_often_as_the_quiet_period_allows() {
+    let mut lan = settled(settings(6));
+    let asked = |lan: &Lan, node: usize| lan.sent_types[node].get(&6).copied().unwrap_or(0);
+    lan.run(HOLD);
+    let before: Vec<u64> = (0..3).map(|node| asked(&lan, node)).collect();
+    lan.run(20 * HOLD);
+    // It looks four times in a window.
+    let period = HOLD.next_multiple_of(50 * MS) + 5 * MS;
+    for node in [1, 2] {
+        let asked = asked(&lan, node) - before[node];
+        assert!(
+            (20 * HOLD / period..=20).contains(&asked),
+            "{asked} requests"
+        );
+    }
+    // The master asks nobody but itself.
+    assert_eq!(asked(&lan, 0), 0);
+    assert!(reallocations(&lan) == 0, "nothing was out of balance");
+}
+
+#[test]
+fn overflows_alone_relieve_a_router() {
+    for congested in [0, 2] {
+        let mut settings = settings(7);
+        settings.review.rate_bit_per_s = None;
+        let mut lan = settled(settings);
+        lan.run(2 * HOLD);
+        assert_eq!(collections(&lan), 0, "without overflows there is no reason");
+        let from = lan.now;
+        // 8 hosts with 100 octets every 825 us have some 970,000 octets a second.
+        lan.settings.capacities.insert(congested, 750_000);
+        lan.run(10 * HOLD);
+        lan.run_until(3_000 * MS, Lan::is_settled);
+        assert!(carried(&lan, congested) <= 600, "{}", lan.state());
+        assert!(carried(&lan, congested) >= 300, "{}", lan.state());
+        let before = reallocations(&lan);
+        lan.run(6 * HOLD);
+        assert_eq!(reallocations(&lan), before);
+        check(&lan);
+        exact(&lan, from);
+    }
+}
+
+#[test]
+fn an_operators_review_waits_for_the_hold_as_any_other() {
+    let mut settings = settings(8);
+    settings.review.rate_bit_per_s = None;
+    let mut lan = settled(settings);
+    lan.run(HOLD);
+    assert!(lan.act(1, |part, now| part.review_now(now)).is_err());
+    assert_eq!(
+        lan.act(0, |part, now| part.review_now(now)),
+        Ok(Start::Begun)
+    );
+    let second = lan.act(0, |part, now| part.review_now(now)).unwrap();
+    assert!(matches!(second, Start::Remembered(_)), "{second:?}");
+    lan.run(HOLD / 2);
+    assert_eq!(collections(&lan), 1);
+    let review = lan.sharing(0).last_review().unwrap();
+    assert_eq!((review.routers.len(), review.missing), (3, 0));
+    assert_eq!(review.decision.verdict, Verdict::Balanced);
+    lan.run(HOLD);
+    assert_eq!(collections(&lan), 2);
+    let reviewed = |event: &Event| matches!(event, Event::Reviewed { .. });
+    let told = lan
+        .events
+        .iter()
+        .filter(|(_, node, event)| *node == 0 && reviewed(event));
+    assert_eq!(told.count(), 2);
+}
+
+#[test]
+fn whoever_has_traffic_is_not_forgotten_whoever_routes_it() {
+    let mut settings = settings(9);
+    settings.configured = 0;
+    settings.end_system_age = Some(Duration::from_millis(400));
+    settings.review.rate_bit_per_s = None;
+    settings.review.window = Duration::from_millis(40);
+    settings.review.hold = Duration::from_millis(50);
+    let mut lan = settled(settings);
+    lan.run(2_000 * MS);
+    let known = lan.sharing(0).table().rows().count();
+    assert_eq!(known, 25, "{}", lan.state());
+    lan.sending = false;
+    lan.run(2_000 * MS);
+    assert_eq!(lan.sharing(0).table().rows().count(), 1, "{}", lan.state());
+}
