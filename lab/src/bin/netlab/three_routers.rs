@@ -86,12 +86,9 @@ struct Share {
 
 /// Shows it all in a network that is there; the routers go on running in it.
 pub(crate) fn show_in<'a>(net: &'a Sharing, program: &Path) -> Result<(Group<'a>, Figures)> {
-    let mut group = Group::start(net, program, &setup("sequence"))?;
+    let group = Group::start(net, program, &setup("sequence"))?;
     let load = Load::start(net, RATES)?;
-    poll::until("every end system in the table", DEADLINE, || {
-        Ok((group.in_charge()?.len() > usize::from(HOSTS)).then_some(()))
-    })?;
-    group.wait_until_agreed(DEADLINE)?;
+    wait_until_shared(&group)?;
     eprintln!("every end system is known; each router carries:");
     let before = watch(net, &group, SHOWN)?;
     let in_charge = group.in_charge()?;
@@ -106,8 +103,13 @@ pub(crate) fn show_in<'a>(net: &'a Sharing, program: &Path) -> Result<(Group<'a>
     set_mode(net, &group, "timer")?;
     eprintln!("moves in timer mode …");
     let handover_timer_mode = moved(net, &group, "timer", TIMER_ROUNDS, &still)?;
-    set_mode(net, &group, "sequence")?;
+    drop(group);
 
+    // What was moved by hand stays where it was put, so the crashes are shown with routers that share as they like.
+    let mut group = Group::start(net, program, &setup("sequence"))?;
+    let load = Load::start(net, RATES)?;
+    wait_until_shared(&group)?;
+    drops += load.stop()?.socket_drops;
     eprintln!("a backup crashes …");
     let backup_crash = gone(net, &mut group, |group| {
         group.kill(1);
@@ -290,9 +292,20 @@ fn bring_back(net: &Sharing, group: &mut Group<'_>, index: u8) -> Result<()> {
     group.start_router(index)?;
     // What it learned may be gone with the crash; packets bring it back.
     let load = Load::start(net, RATES)?;
-    let agreed = group.wait_until_agreed(DEADLINE);
+    let shared = wait_until_shared(group);
     load.stop()?;
-    agreed
+    shared
+}
+
+/// Waits until every end system is known, every router has a share, and nothing moves any more.
+fn wait_until_shared(group: &Group<'_>) -> Result<()> {
+    poll::until("a share for every router", DEADLINE, || {
+        let in_charge = group.in_charge()?;
+        let is_whole = in_charge.len() > usize::from(HOSTS);
+        let has_share = |router| in_charge.values().any(|of| *of == router);
+        Ok((is_whole && (0..ROUTERS).all(has_share)).then_some(()))
+    })?;
+    group.wait_until_agreed(DEADLINE)
 }
 
 /// Prints the figures for people.
