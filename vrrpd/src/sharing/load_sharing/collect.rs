@@ -8,7 +8,7 @@ use super::authority::{Authority, Ruling, Unfinished};
 use super::{Event, LoadSharing};
 use crate::Time;
 use crate::sharing::membership::silence_max;
-use crate::sharing::names::{Condition, MoveName, RouterId, Version};
+use crate::sharing::names::{Condition, MemberState, MoveName, RouterId, Version};
 use crate::sharing::table::{Issued, Row};
 use crate::sharing::wire::{Body, Head, MoveStatus, Response};
 
@@ -115,6 +115,13 @@ impl LoadSharing {
             let answer = collection.answers.get(&router);
             !member.is_alive() || answer.is_some_and(|answer| answer.complete)
         });
+        // Nor is anyone lost whom only the table knows so far: a router that is new itself has to be believed first.
+        let unmet = self.table.members().any(|record| {
+            record.router != self.config.router
+                && matches!(record.state, MemberState::Working | MemberState::Draining)
+                && self.membership.get(record.router).is_none()
+        });
+        let answered = answered && !unmet;
         // Somebody may be there who cannot be understood yet, and who has what this router lacks.
         let alone = collection
             .greeted_at
