@@ -132,6 +132,15 @@ impl Checks {
         self.taken.push((now, host, port as u8));
     }
 
+    /// A move was finished without an answer, because the other router counts as lost.
+    pub(crate) fn taken_from_the_lost(&mut self, now: u64, node: usize) {
+        if self.exact {
+            let what = format!("router {node} did not wait for an answer, and nobody had failed");
+            self.safety(now, what);
+        }
+        self.disturb(now.saturating_sub(TAKE_OVER_BEFORE), now + TAKE_OVER_AFTER);
+    }
+
     /// Nobody but one router may be in charge of an end system.
     pub(crate) fn look(&mut self, now: u64, nodes: &[Node]) {
         for port in 0..2u16 {

@@ -116,6 +116,8 @@ pub(crate) struct Node {
     pub(crate) round_at: [Option<u64>; WORKERS],
     pub(crate) control_at: Option<u64>,
     is_draining: bool,
+    /// Moves that it has finished without an answer in this life, as far as that was noticed.
+    taken_without_answer: u64,
 }
 
 impl Node {
@@ -150,6 +152,7 @@ impl Node {
             round_at: [None; WORKERS],
             control_at: None,
             is_draining: false,
+            taken_without_answer: 0,
         })
     }
 
@@ -193,6 +196,7 @@ impl Node {
         self.control_stalled_until = 0;
         self.workers_stalled_until = 0;
         self.is_draining = false;
+        self.taken_without_answer = 0;
         self.plane.packet_ns = 0;
     }
 
@@ -245,6 +249,15 @@ impl Node {
         router.carry_out(at, &mut self.plane);
         router.publish(&mut self.plane);
         std::mem::take(&mut self.plane.outgoing)
+    }
+
+    /// Whether it has taken anything since the last call whose router was lost, as it was told.
+    pub(crate) fn has_taken_from_the_lost(&mut self) -> bool {
+        let parts = self.router.iter().flat_map(|router| router.vrrp().parts());
+        let taken = parts
+            .map(|(_, part)| part.moves().counters().taken_without_answer)
+            .sum();
+        std::mem::replace(&mut self.taken_without_answer, taken) < taken
     }
 
     /// The operator orders a condition elsewhere; whether this router is one that may.

@@ -263,6 +263,10 @@ impl World {
                 outright.address,
             );
         }
+        if self.nodes[node].has_taken_from_the_lost() {
+            self.checks.taken_from_the_lost(now, node);
+            self.note(|| format!("router {node} takes from a router that it was told is lost"));
+        }
         let notes = self.nodes[node].plane.notes.as_mut();
         for note in notes.map(std::mem::take).unwrap_or_default() {
             self.note(|| format!("router {node}: {note}"));

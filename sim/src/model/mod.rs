@@ -170,13 +170,18 @@ pub fn large_sizes() -> Vec<Settings> {
     };
     let mut sizes = vec![plain, two_workers];
     sizes.extend(faults().map(|fault| Settings {
+        // Of a router that is not lost there are far more states.
+        frames: match fault {
+            Fault::Suspicion(_) => 3,
+            _ => 4,
+        },
         fault,
         ..two_workers
     }));
     sizes.extend(faults().map(|fault| Settings {
         fault,
         receive_losses: 1,
-        ..Settings::new(4)
+        ..Settings::new(3)
     }));
     sizes
 }
