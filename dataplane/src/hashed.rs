@@ -50,6 +50,13 @@ impl Hashed {
         (place + 1) & (self.slots.len() - 1)
     }
 
+    /// Whether it was made of no entries.
+    #[inline]
+    #[must_use]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
     /// The value for `key`.
     #[inline]
     #[must_use]

@@ -266,6 +266,9 @@ impl VerdictTable {
     /// As [`VerdictTable::get`], for many addresses at once.
     #[inline(never)]
     pub(crate) fn get_all(&self, addresses: &[u32], entries: &mut [Entry]) {
+        if self.direct.is_empty() && self.hashed.is_empty() {
+            return entries.fill(self.rest);
+        }
         for (&address, entry) in addresses.iter().zip(entries) {
             *entry = self.get(address);
         }

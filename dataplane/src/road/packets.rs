@@ -187,12 +187,6 @@ impl Places {
         }
     }
 
-    /// Whether it is the whole of a burst of `length`.
-    #[inline(always)]
-    pub(super) fn is_all_of(self, length: usize) -> bool {
-        self.0.count_ones() as usize == length
-    }
-
     #[inline(always)]
     pub(super) fn is_empty(self) -> bool {
         self.0 == 0

@@ -67,17 +67,27 @@ fn turn_away(
     tables: &Tables,
     doors: &mut Doors,
 ) {
+    if is_plain_discard(packets, tables) {
+        return doors.discard_all(&mut packets.mbufs, DiscardReason::NotInCharge);
+    }
     let (mut discarded, odd) = sort_out(packets, tables);
     if !odd.is_empty() {
         turn_odd_away(packets, odd, port, port_index, tables, doors);
         discarded = sort_out(packets, tables).0;
     }
-    let leaving = if discarded.is_all_of(packets.mbufs.len()) {
-        &mut packets.mbufs
-    } else {
-        packets.take_out(discarded)
-    };
-    doors.discard_all(leaving, DiscardReason::NotInCharge);
+    doors.discard_all(packets.take_out(discarded), DiscardReason::NotInCharge);
+}
+
+/// Whether the whole burst is to be discarded, and there is no more to it.
+#[inline(always)]
+fn is_plain_discard(packets: &Packets, tables: &Tables) -> bool {
+    let (own, places) = (tables.own.filter(), packets.places());
+    packets.notes.entries[places.clone()]
+        .iter()
+        .fold(true, |all, entry| all & entry.is_plain_discard())
+        && !packets.notes.destinations[places]
+            .iter()
+            .any(|destination| own.may_contain(destination.to_be()))
 }
 
 /// Where those are that are to be discarded, and those with which there is more to it.
