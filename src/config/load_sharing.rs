@@ -13,6 +13,7 @@ use serde::{Serialize, Serializer};
 use toml::de::DeValue;
 use vrrpd::sharing::moves;
 use vrrpd::sharing::names::Mode;
+use vrrpd::sharing::review;
 
 use super::mistake::{Located, Mistake};
 use super::port::PortConfig;
@@ -76,6 +77,22 @@ pub struct LoadSharingConfig {
     pub learn: bool,
     /// How many addresses a second are asked whether they are there before they are learned.
     pub learn_rate: u32,
+    /// The time that rates and overflows are averaged over.
+    #[serde(serialize_with = "value::serialize_duration")]
+    pub review_window: Duration,
+    /// For how long a router that has asked for a review, and one that has held one, do not again.
+    #[serde(serialize_with = "value::serialize_duration")]
+    pub review_hold: Duration,
+    /// The traffic in Mbit/s above which a router asks for a review.
+    pub review_rate_mbit: u32,
+    /// The overflows a second above which a router asks for a review.
+    pub review_overflows: u32,
+    /// By how much, in percent of the mean, routers may differ.
+    pub review_difference_percent: u16,
+    /// By how many overflows a second routers may differ.
+    pub review_overflow_difference: u32,
+    /// How much more than its share a router may have after a review, in percent.
+    pub tolerance_percent: u16,
     /// End systems that are there whether or not they are seen.
     #[serde(serialize_with = "value::serialize_prefixes")]
     pub end_systems: Vec<Located<Ipv4Prefix>>,
@@ -220,6 +237,62 @@ impl LoadSharingConfig {
                     value::integer(1..=100_000, "addresses a second"),
                 )
                 .value,
+            review_window: table
+                .with_default(
+                    mistakes,
+                    "review-window",
+                    Duration::from_secs(10),
+                    short(100, 3600),
+                )
+                .value,
+            review_hold: table
+                .with_default(
+                    mistakes,
+                    "review-hold",
+                    Duration::from_secs(60),
+                    short(100, 86_400),
+                )
+                .value,
+            review_rate_mbit: table
+                .with_default(
+                    mistakes,
+                    "review-rate-mbit",
+                    10,
+                    value::integer(0..=u32::MAX, "Mbit/s"),
+                )
+                .value,
+            review_overflows: table
+                .with_default(
+                    mistakes,
+                    "review-overflows",
+                    1,
+                    value::integer(0..=u32::MAX, "overflows a second"),
+                )
+                .value,
+            review_difference_percent: table
+                .with_default(
+                    mistakes,
+                    "review-difference-percent",
+                    20,
+                    value::integer(2..=1000, "percent"),
+                )
+                .value,
+            review_overflow_difference: table
+                .with_default(
+                    mistakes,
+                    "review-overflow-difference",
+                    1,
+                    value::integer(0..=u32::MAX, "overflows a second"),
+                )
+                .value,
+            tolerance_percent: table
+                .with_default(
+                    mistakes,
+                    "tolerance-percent",
+                    5,
+                    value::integer(1..=999, "percent"),
+                )
+                .value,
             end_systems: table.list(mistakes, "end-systems", end_system),
             node: table
                 .tables(mistakes, "node", "[[virtual-router.load-sharing.node]]")
@@ -230,6 +303,20 @@ impl LoadSharingConfig {
         read.check_end_systems(mistakes);
         table.close(mistakes);
         Some(read)
+    }
+
+    /// When the load is looked at, and shared anew.
+    #[must_use]
+    pub fn review(&self) -> review::Config {
+        review::Config {
+            window: self.review_window,
+            rate_bit_per_s: Some(u64::from(self.review_rate_mbit) * 1_000_000),
+            overflows_per_s: Some(self.review_overflows.into()),
+            hold: self.review_hold,
+            rate_difference_permille: self.review_difference_percent * 10,
+            overflow_difference_per_s: self.review_overflow_difference.into(),
+            tolerance_permille: self.tolerance_percent * 10,
+        }
     }
 
     /// The configured end systems, each with the node behind which it is.

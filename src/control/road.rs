@@ -167,6 +167,14 @@ impl Workers for Road {
         self.dataplane.poll_handovers()
     }
 
+    fn condition_octets(&self, condition: u32) -> u64 {
+        self.dataplane.condition_octets(condition)
+    }
+
+    fn overflows(&self) -> u64 {
+        self.dataplane.overflows()
+    }
+
     fn poll_learned(&mut self) -> Option<Learned> {
         self.dataplane.poll_learned()
     }

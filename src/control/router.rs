@@ -70,6 +70,14 @@ pub trait Workers {
     fn poll_handover(&mut self) -> Option<(HandoverId, HandoverDone)> {
         None
     }
+    /// Octets routed under a condition since the start.
+    fn condition_octets(&self, _: u32) -> u64 {
+        0
+    }
+    /// Packets that backlogs could not take, since the start.
+    fn overflows(&self) -> u64 {
+        0
+    }
     /// The next address that was seen in a packet that no condition names.
     fn poll_learned(&mut self) -> Option<Learned> {
         None
@@ -194,6 +202,9 @@ impl<P: AsRef<[u8]> + AsMut<[u8]>> Router<P> {
             };
             self.vrrp.packet_seen(at, learned);
         }
+        let workers = &*workers;
+        let octets = |index| workers.condition_octets(index);
+        self.vrrp.measure(at, octets, || workers.overflows());
     }
 
     /// Tells the workers what has been decided of conditions: at most one table a group.

@@ -23,7 +23,7 @@ pub use routing::{RouteChange, RouteError};
 
 use crate::addr::MacAddr;
 use crate::burst_times::BurstTimeCounts;
-use crate::counters::{Counters, PuntClass};
+use crate::counters::{Counters, DiscardReason, PuntClass};
 use crate::dpdk::{Carrier, Eal, Link, Mbuf, Mempool, Port, PortError, PortStats, Xstat};
 use crate::grace::{Generation, Grace};
 use crate::hop::NextHop;
@@ -356,6 +356,19 @@ impl Dataplane {
         self.workers
             .iter()
             .map(|worker| worker.shared.conditions.get(condition as usize))
+            .fold(0, u64::wrapping_add)
+    }
+
+    /// Packets that the workers' backlogs could not take since the start, whatever was cleared.
+    #[must_use]
+    pub fn overflows(&self) -> u64 {
+        self.workers
+            .iter()
+            .map(|worker| {
+                let counters = worker.shared.counters.snapshot();
+                counters.discarded(DiscardReason::HoldOverflow)
+                    + counters.discarded(DiscardReason::EgressOverflow)
+            })
             .fold(0, u64::wrapping_add)
     }
 

@@ -108,6 +108,28 @@ impl Vrrp {
         });
     }
 
+    /// Hands the workers' counters to the groups whose turn it is: octets by a condition's index, and overflows.
+    pub fn measure(
+        &mut self,
+        at: impl Into<Moment>,
+        octets: impl Fn(u32) -> u64,
+        overflows: impl Fn() -> u64,
+    ) {
+        let now = at.into().now;
+        let is_due = |sharing: &Sharing| sharing.measures_at() <= now;
+        let due: Vec<GroupKey> = self
+            .groups
+            .iter()
+            .filter(|(_, group)| group.sharing.as_ref().is_some_and(is_due))
+            .map(|(key, _)| *key)
+            .collect();
+        for key in due {
+            self.share(key, |sharing, numbers| {
+                sharing.measure(now, &octets, overflows(), numbers);
+            });
+        }
+    }
+
     /// A neighbour on a port has a link address.
     pub fn neighbour_there(&mut self, at: impl Into<Moment>, port: PortIndex, address: Ipv4Addr) {
         let at = at.into();

@@ -149,7 +149,7 @@ impl SharingConfig {
                 .collect(),
             end_systems_max: settings.end_systems_max as usize,
             end_system_age: settings.end_system_age,
-            review: vrrpd::sharing::review::Config::default(),
+            review: settings.review(),
         }
     }
 }

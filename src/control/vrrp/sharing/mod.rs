@@ -190,6 +190,30 @@ impl Sharing {
         }
     }
 
+    /// When the workers' counters are to be read next.
+    pub(super) fn measures_at(&self) -> Time {
+        self.part.measure_at().unwrap_or_default()
+    }
+
+    /// Takes the workers' counters: octets by index, and overflows.
+    pub(super) fn measure(
+        &mut self,
+        now: Time,
+        octets: impl Fn(u32) -> u64,
+        overflows: u64,
+        numbers: &mut Numbers,
+    ) {
+        let rows = self.part.table().rows();
+        let counters: Vec<(Condition, u64)> = rows
+            .filter_map(|(condition, _)| {
+                let index = self.verdicts.counted_at(condition)?;
+                Some((condition, octets(index)))
+            })
+            .collect();
+        self.part.measured(now, counters, overflows);
+        self.carry_out(numbers);
+    }
+
     /// A neighbour on the link has a link address.
     pub(super) fn neighbour_there(&mut self, now: Time, address: Ipv4Addr, numbers: &mut Numbers) {
         if self.learning.answered(address) {
@@ -236,7 +260,9 @@ impl Sharing {
 
     pub(super) fn poll_timeout(&self) -> Option<Time> {
         let part = self.part.poll_timeout();
-        let others = [self.next_look].into_iter().chain(self.learning.timeout());
+        let others = [self.next_look, self.measures_at()]
+            .into_iter()
+            .chain(self.learning.timeout());
         part.into_iter().chain(others).min()
     }
 

@@ -105,6 +105,16 @@ impl Verdicts {
         Some(self.judged(condition, numbers)?.index)
     }
 
+    /// The index of the counter that a condition has to itself, if it has one.
+    pub(super) fn counted_at(&self, condition: Condition) -> Option<u32> {
+        let index = match condition {
+            Condition::Rest => self.rest.index,
+            Condition::Address(IpAddr::V4(address)) => self.end_systems.get(&address)?.index,
+            Condition::Address(IpAddr::V6(_)) => return None,
+        };
+        (index != UNSHARED).then_some(index)
+    }
+
     /// The condition that an index is of.
     pub(super) fn condition(&self, index: u32) -> Option<Condition> {
         self.conditions.get(&index).copied()
