@@ -267,7 +267,8 @@ impl Checks {
                 let of = describe(&fate, number);
                 self.safety(fate.sent, format!("sent on twice: {of}"));
             }
-            let may_be_lost = (self.timer_mode || self.overflowed) && !is_last;
+            // In timer mode every move loses what comes meanwhile, and the authority may still have one to make.
+            let may_be_lost = self.timer_mode || self.overflowed && !is_last;
             if fate.routed.is_empty() && everywhere && !may_be_lost {
                 let of = describe(&fate, number);
                 match is_last && fate.expected == all_up {

@@ -75,6 +75,9 @@ pub(crate) struct World {
     pub(crate) trace: Option<Vec<String>>,
 }
 
+/// More events than any run has.
+const EVENTS_MAX: u64 = 20_000_000;
+
 /// Hosts send as other senders than routers.
 const HOSTS: usize = 1000;
 
@@ -115,6 +118,11 @@ impl World {
             self.now = at;
             if let Some(event) = self.payloads.remove(&number) {
                 self.handle(event);
+            }
+            if self.next_event > EVENTS_MAX {
+                let what = format!("more than {EVENTS_MAX} events, and no end");
+                self.checks.liveness(at, what);
+                return;
             }
         }
     }
