@@ -291,6 +291,36 @@ impl Node {
         Some(sent)
     }
 
+    /// What it thinks of the group, for whoever has to find out why.
+    pub(crate) fn describe(&self) -> Vec<String> {
+        let parts = self.router.iter().flat_map(|router| router.vrrp().parts());
+        let mut lines = Vec::new();
+        for (key, part) in parts {
+            let table = part.table();
+            lines.push(format!(
+                "router {} on port {}: {}, authority {:?}, installed {}, members {:?}",
+                self.number,
+                key.port,
+                part.state(),
+                part.authority(),
+                table.installed(),
+                table.members().collect::<Vec<_>>()
+            ));
+            for (condition, row) in table.rows() {
+                let unfinished = row.unfinished.map(|name| name.to_string());
+                lines.push(format!(
+                    "  {condition} with {}, {}",
+                    row.router,
+                    unfinished.unwrap_or_default()
+                ));
+            }
+            for report in part.moves().reports() {
+                lines.push(format!("  {}: {:?}", report.name, report.status));
+            }
+        }
+        lines
+    }
+
     pub(crate) fn number(&self) -> usize {
         self.number
     }

@@ -491,10 +491,13 @@ impl World {
     fn unsettled(&mut self, when: &str) -> Phase {
         let why = Checks::unsettled(&self.plan, &self.nodes).unwrap_or_default();
         let now = self.now;
-        self.checks.liveness(
-            now,
-            format!("not settled {when} within {} ms: {why}", SETTLE_NS / MS),
-        );
+        let limit = SETTLE_NS / MS;
+        let what = format!("not settled {when} within {limit} ms: {why}");
+        self.checks.liveness(now, what);
+        let states: Vec<String> = self.nodes.iter().flat_map(Node::describe).collect();
+        for state in states {
+            self.note(|| state);
+        }
         Phase::Over
     }
 }
