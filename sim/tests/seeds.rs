@@ -41,6 +41,16 @@ fn nor_from_the_fourth_125_seeds() {
     seeds(375..500);
 }
 
+/// 1431: N restarted after its fence, and waited for a report that P, having withdrawn, would never make. 1482: P missed that a move
+/// had come to nothing, took no part in the next one, and both it and N routed for good.
+#[test]
+fn nor_from_the_seeds_that_found_something() {
+    for seed in [1431, 1482] {
+        let outcome = run(seed, false);
+        assert!(outcome.holds(), "{outcome:#?}");
+    }
+}
+
 #[test]
 fn what_workers_do_wrong_is_noticed() {
     let planted = [

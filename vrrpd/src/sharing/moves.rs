@@ -282,6 +282,7 @@ impl Moves {
                 match report.status {
                     MoveStatus::Ready => arriving.ready(),
                     MoveStatus::Kept => arriving.kept(&mut context),
+                    MoveStatus::Withdrawn => arriving.withdrawn(&mut context),
                     _ => {}
                 }
             }

@@ -58,7 +58,9 @@ impl Consequences {
             _ => {}
         }
         if let Some(name) = is.filter(|_| is != was) {
-            let gives = name.from == me && was_in_charge;
+            // Also what an earlier move would have taken away that has come to nothing: this router is in charge again.
+            let has = was_in_charge || was.is_some_and(|was| was.from == me);
+            let gives = name.from == me && has;
             let takes = name.to == me;
             if gives || takes {
                 self.ordered.entry(name).or_default().push(condition);
@@ -244,5 +246,43 @@ impl LoadSharing {
         let takers: BTreeSet<RouterId> = self.takers().map(|share| share.router).collect();
         (free && self.table.is_whole() && self.moves.reports().is_empty())
             || (self.is_authority() && takers.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sharing::names::{Epoch, Version};
+
+    #[test]
+    fn what_was_to_go_elsewhere_and_comes_back_is_given_in_the_next_move() {
+        let router = |id| RouterId::new(id).unwrap();
+        let name = |generation, to| MoveName {
+            version: Version {
+                epoch: Epoch {
+                    counter: 1,
+                    issuer: Some(router(1)),
+                },
+                generation,
+            },
+            from: router(2),
+            to: router(to),
+            batch: 0,
+        };
+        let (former, next) = (name(1, 3), name(3, 4));
+        // Generation 2, by which the condition came back, was never heard here.
+        let change = Change {
+            condition: Condition::Rest,
+            before: Some((router(3), Some(former))),
+            after: Some((router(4), Some(next))),
+        };
+        let consequences = Consequences::of(&[change], router(2));
+        let all = vec![Condition::Rest];
+        assert_eq!(
+            consequences.cancelled,
+            BTreeMap::from([((former, true), all.clone())])
+        );
+        assert_eq!(consequences.ordered, BTreeMap::from([(next, all)]));
+        assert_eq!(consequences.verdicts, []);
     }
 }

@@ -226,6 +226,13 @@ impl Arriving {
         }
     }
 
+    /// P has withdrawn. If nobody has been asked to here, the fence was of this router's former life, and nobody routes.
+    pub(super) fn withdrawn(&mut self, context: &mut Context<'_>) {
+        if self.state == State::Waiting {
+            self.route(context);
+        }
+    }
+
     /// P is lost: rather a packet twice than never.
     pub(super) fn orphaned(&mut self, context: &mut Context<'_>) {
         match self.state {

@@ -420,6 +420,20 @@ fn p_gets_back_what_n_took_and_died_with() {
 }
 
 #[test]
+fn n_that_has_restarted_routes_what_p_withdrew_for_its_former_life() {
+    let mut n = moves(1);
+    let withdrawn = MoveReport {
+        name: name(),
+        status: MoveStatus::Withdrawn,
+        conditions: Vec::new(),
+    };
+    n.reported(at(1), router(0), &withdrawn);
+    assert_eq!(commands(&mut n), [Command::SetVerdict(Verdict::Route)]);
+    n.completed(at(2), name(), Completion::VerdictSet(Verdict::Route));
+    assert_eq!(n.reports()[0].status, MoveStatus::Finished);
+}
+
+#[test]
 fn n_gives_up_what_it_took_when_a_later_allocation_says_so() {
     let mut n = moves(1);
     n.lost(at(1), router(0));
