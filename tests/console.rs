@@ -120,7 +120,7 @@ impl Drop for Site {
 fn every_command() -> Vec<String> {
     fn descend(at: &clap::Command, before: &str, lines: &mut Vec<String>) {
         for below in at.get_subcommands() {
-            if matches!(below.get_name(), "help" | "quit" | "exit") {
+            if matches!(below.get_name(), "help" | "drain" | "quit" | "exit") {
                 continue;
             }
             let words = format!("{before}{}", below.get_name());
@@ -278,6 +278,21 @@ fn quit_ends_the_router() -> Result<()> {
     site.answer("quit")?;
     assert!(router.finish(DEADLINE)?.status.success());
     assert!(!site.socket().exists(), "the socket stays behind");
+    Ok(())
+}
+
+#[test]
+fn drain_ends_a_router_and_whoever_asks_then_hears_so() -> Result<()> {
+    let site = Site::new();
+    let router = site.start()?;
+    assert_eq!(
+        site.answer("drain")?,
+        "the router gives everything away, then ends\n"
+    );
+    let second = site.ctl("drain")?;
+    assert!(!second.status.success());
+    assert!(!second.stderr.contains("has not answered"), "{second:?}");
+    assert!(router.finish(DEADLINE)?.status.success());
     Ok(())
 }
 

@@ -153,8 +153,8 @@ impl Control {
         Ok(control)
     }
 
-    /// Goes round until a signal or a command ends it, which gives away first what it is in charge of; then masters resign, workers and ports stop, and what was lost of the
-    /// packet buffers is logged.
+    /// Goes round until a signal or a command ends it, which gives away first what it is in charge of; then masters resign,
+    /// workers and ports stop, and what was lost of the packet buffers is logged.
     pub fn run(mut self) {
         self.outside.supervisor.ready();
         while !self.ends() {
@@ -412,7 +412,17 @@ impl Control {
         }
         let at = self.at();
         self.router.shutdown(at, &mut self.road);
-        let Self { router, road, .. } = self;
+        let Self {
+            router,
+            road,
+            outside,
+            ..
+        } = self;
+        // Nobody shall wait for an answer while the rest ends.
+        for request in outside.requests.try_iter() {
+            request.answer(Err("the router is ending".to_owned()));
+        }
+        drop(outside.requests);
         // What waits for neighbours holds packet buffers.
         drop(router);
         let Road {
