@@ -1,5 +1,8 @@
 //! Several manifolds that share the load of one group, on the network that is made for that.
 
+mod tables;
+mod upsets;
+
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -11,6 +14,8 @@ use crate::manifold::Manifold;
 use crate::process::Finished;
 use crate::topology::sharing::{Setup, Sharing};
 use crate::{LabError, Result, poll};
+
+pub use upsets::Mark;
 
 /// The routers of the LAN's group; those that run.
 #[derive(Debug)]
@@ -112,7 +117,8 @@ impl<'a> Group<'a> {
             })
     }
 
-    /// Waits until all routers that run have the same table, in which they, and they alone, work, and no move is unfinished.
+    /// Waits until all routers that run have the same table, in which they, and they alone, work, no move is unfinished, and nobody is
+    /// about to be another master, on either side.
     ///
     /// # Errors
     /// [`LabError::Deadline`] with what each has, if they do not come to agree.
@@ -127,7 +133,8 @@ impl<'a> Group<'a> {
                 .iter()
                 .map(|(index, group)| format!("\nr{}: {group}", index + 1))
                 .collect();
-            Ok((self.agree(&seen) && self.is_quiet()?).then_some(()))
+            let agreed = self.agree(&seen) && self.has_settled_masters()?;
+            Ok((agreed && self.is_quiet()?).then_some(()))
         });
         agreed.map_err(|error| match error {
             LabError::Deadline {
@@ -162,6 +169,35 @@ impl<'a> Group<'a> {
                     .iter()
                     .all(|(_, group)| version(group) == version(first) && working(group) == ids)
         })
+    }
+
+    /// Whether, of each virtual router, all have the same master: if it is one of these, the one that outranks the others.
+    fn has_settled_masters(&self) -> Result<bool> {
+        let mut masters: BTreeMap<u64, Vec<(String, u64, String)>> = BTreeMap::new();
+        for (_, router) in self.running() {
+            let shown = router.ask("show vrrp")?;
+            for group in shown["virtual_routers"].as_array().into_iter().flatten() {
+                let text = |field: &str| group[field].as_str().unwrap_or_default().to_owned();
+                let own = text("local_address");
+                let master = match group["state"].as_str() {
+                    Some("master") => own.clone(),
+                    _ => text("master_address"),
+                };
+                let priority = group["priority"].as_u64().unwrap_or_default();
+                let members = masters.entry(group["vrid"].as_u64().unwrap_or_default());
+                members.or_default().push((own, priority, master));
+            }
+        }
+        Ok(masters.into_values().all(|members| {
+            let highest = members.iter().max_by_key(|(_, priority, _)| *priority);
+            highest.is_some_and(|(highest, ..)| {
+                let (_, _, named) = &members[0];
+                let is_ours = members.iter().any(|(own, ..)| own == named);
+                !named.is_empty()
+                    && members.iter().all(|(_, _, master)| master == named)
+                    && (!is_ours || named == highest)
+            })
+        }))
     }
 
     /// Whether no router has an unfinished move.

@@ -12,6 +12,7 @@ mod shares;
 use std::path::Path;
 use std::time::Duration;
 
+use lab::group::{Group, Mark};
 use lab::load::{Rates, Report};
 use lab::topology::sharing::Sharing;
 
@@ -32,10 +33,23 @@ const RATES: Rates = Rates {
     streams: 3,
 };
 
-/// Expects that everything arrived, once and in order, and that nothing was lost by the laboratory itself.
-fn expect_exact(net: &Sharing, report: &Report) {
+/// Expects that everything arrived, once and in order, and that nothing was lost by the laboratory itself, nor because it held up a
+/// router for so long that another took its place.
+fn expect_exact(net: &Sharing, group: &Group<'_>, since: &Mark, report: &Report) {
     println!("{report:#?}");
     let network = (report.socket_drops, net.link_drops().expect("drops"));
     assert_eq!(network, (0, 0), "the network itself lost something");
-    assert!(report.total().is_exact(), "{report:#?}");
+    let exact = report.total().is_exact();
+    assert!(exact || !blames_the_machine(group, since, &[]));
+    assert!(exact, "{report:#?}");
+}
+
+/// Whether routers that nobody has touched took each other for dead, or themselves; then the figures say nothing of what was meant to
+/// happen.
+fn blames_the_machine(group: &Group<'_>, since: &Mark, gone: &[u8]) -> bool {
+    let upsets = group.upsets(since, gone);
+    if !upsets.is_empty() {
+        println!("this machine held up routers, no fault of theirs:\n{upsets:#?}");
+    }
+    !upsets.is_empty()
 }

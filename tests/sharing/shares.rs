@@ -55,10 +55,11 @@ fn without_load_sharing_the_master_routes_alone() {
         Ok(lan.any(|router| router["state"] == "master").then_some(()))
     })
     .expect("a master");
+    let since = group.mark();
     let seen = routed_by(&net, || {
         let load = Load::start(&net, RATES).expect("a load");
         std::thread::sleep(std::time::Duration::from_secs(2));
-        expect_exact(&net, &load.stop().expect("counts"));
+        expect_exact(&net, &group, &since, &load.stop().expect("counts"));
     });
     assert_eq!(seen.len(), 2);
     assert!(
@@ -72,6 +73,7 @@ fn all_routers_route_at_once_and_each_end_system_by_exactly_one() {
     let net = Sharing::new(12, 3, 2).expect("a network");
     let group = Group::start(&net, program(), &Setup::default()).expect("routers");
     group.wait_until_agreed(DEADLINE).expect("agreement");
+    let since = group.mark();
     // End systems are learned from their packets, which the master routes until then.
     let load = Load::start(&net, RATES).expect("a load");
     lab::poll::until("every end system in the table", DEADLINE, || {
@@ -96,5 +98,5 @@ fn all_routers_route_at_once_and_each_end_system_by_exactly_one() {
         .map(|(condition, router)| (condition.clone(), BTreeSet::from([usize::from(*router)])))
         .collect();
     assert_eq!(seen, expected);
-    expect_exact(&net, &load.stop().expect("counts"));
+    expect_exact(&net, &group, &since, &load.stop().expect("counts"));
 }

@@ -22,6 +22,8 @@ const ROUNDS: u8 = 17;
 const TIMER_ROUNDS: u8 = 2;
 /// For what takes milliseconds, or a few advertisement intervals.
 const DEADLINE: Duration = Duration::from_secs(30);
+/// From one advertisement to the next where routers crash.
+const CRASH_INTERVAL: &str = "100ms";
 /// For how long it is shown what each router carries.
 const SHOWN: Duration = Duration::from_secs(3);
 /// For how long the load goes on behind a crash.
@@ -106,7 +108,11 @@ pub(crate) fn show_in<'a>(net: &'a Sharing, program: &Path) -> Result<(Group<'a>
     drop(group);
 
     // What was moved by hand stays where it was put, so the crashes are shown with routers that share as they like.
-    let mut group = Group::start(net, program, &setup("sequence"))?;
+    let quick = Setup {
+        interval: CRASH_INTERVAL,
+        ..setup("sequence")
+    };
+    let mut group = Group::start(net, program, &quick)?;
     let load = Load::start(net, RATES)?;
     wait_until_shared(&group)?;
     drops += load.stop()?.socket_drops;
