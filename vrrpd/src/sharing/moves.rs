@@ -8,121 +8,28 @@
 //! their order. A router is ordered to hand over only what it was in charge of: after a restart it is in charge of nothing.
 
 mod arriving;
+mod command;
+mod config;
 mod leaving;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
+pub use command::{Command, Completion, Verdict};
+pub use config::Config;
 use thiserror::Error;
 
 use super::names::{Condition, Mode, MoveName, RouterId};
 use super::refusal::Refusal;
-use super::wire::{
-    Accepted, Answer, AnswerStatus, Body, Confirmation, MESSAGE_LEN_MAX_DEFAULT, MoveReport,
-    MoveStatus,
-};
+use super::wire::{Answer, AnswerStatus, Body, Confirmation, MoveReport, MoveStatus};
 use crate::{Family, Time};
 use arriving::Arriving;
 use leaving::Leaving;
 
 /// How many moves that are over are remembered.
 const OVER_MAX: usize = 1024;
-
-/// The patience and the limits of moves.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Config {
-    /// By how much a frame may reach one port of the link later than another.
-    pub skew: Duration,
-    /// Timer mode: for how long after its confirmation N does not route.
-    pub hold_time: Duration,
-    /// For how long P answers "still routing" before it keeps the conditions for good.
-    pub hold_limit: Duration,
-    /// For how long P waits for its backlog to hold none of what it has withdrawn.
-    pub drain_limit: Duration,
-    /// The time from one confirmation to the next.
-    pub repeat: Duration,
-    /// On how many moves at a time P records, and N holds.
-    pub active_max: usize,
-    /// How many moves this router can have a part in.
-    pub moves_max: usize,
-    /// The longest message in octets.
-    pub message_len_max: usize,
-}
-
-impl Default for Config {
-    /// A skew of 1 ms, a hold time of 100 ms, limits of 1 s, a confirmation every 10 ms, 4 moves at a time of 1,024.
-    fn default() -> Config {
-        Config {
-            skew: Duration::from_millis(1),
-            hold_time: Duration::from_millis(100),
-            hold_limit: Duration::from_secs(1),
-            drain_limit: Duration::from_secs(1),
-            repeat: Duration::from_millis(10),
-            active_max: 4,
-            moves_max: 1024,
-            message_len_max: MESSAGE_LEN_MAX_DEFAULT,
-        }
-    }
-}
-
-/// What workers do with a condition's packets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Verdict {
-    /// Route them.
-    Route,
-    /// Discard them: another router is in charge.
-    Discard,
-    /// Keep them in the backlog.
-    Hold,
-}
-
-/// What the data plane shall do for a move. It says so when every worker has.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Command {
-    /// Record a fingerprint of every packet accepted under [`Verdict::Route`], from now on.
-    StartRecording,
-    /// Stop that, and forget what was recorded. Nobody waits for it.
-    StopRecording,
-    /// Take everything out of the receive queue that is in it now.
-    EmptyReceiveQueues,
-    /// Publish a verdict table with this verdict, and take it up.
-    SetVerdict(Verdict),
-    /// Send the backlog's packets of these conditions before others; done when neither backlog nor transmit ring
-    /// has any.
-    DrainBacklog,
-    /// Stop recording and hand over what was recorded, and the first TCP packet that was discarded since.
-    Inspect,
-    /// Find the routes and neighbours that these packets will need. Nobody waits for it.
-    Resolve,
-    /// Drop from what is held the packets listed, one for each entry, and send the rest in its order. From then on, what
-    /// comes under [`Verdict::Hold`] is sent behind that. Where a list is marked as overflowed, drop besides whatever is before its first unrouted
-    /// TCP packet, or else up to its newest fingerprint.
-    Release(Vec<Accepted>),
-    /// Drop what is held.
-    DropBacklog,
-}
-
-/// That every worker has done what was asked last.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Completion {
-    /// [`Command::StartRecording`].
-    Recording,
-    /// [`Command::EmptyReceiveQueues`].
-    QueuesEmptied,
-    /// [`Command::SetVerdict`] with this verdict.
-    VerdictSet(Verdict),
-    /// [`Command::DrainBacklog`].
-    Drained,
-    /// [`Command::Inspect`], with what all workers accepted.
-    Inspected(Vec<Accepted>),
-    /// [`Command::Release`].
-    Released,
-    /// [`Command::DropBacklog`].
-    Dropped,
-}
 
 /// What moves ask of the driver.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -581,15 +488,4 @@ impl Moves {
         };
         (&mut self.arriving, context)
     }
-}
-
-/// How `conditions` are shared out over batches of one move each from P to N, in the allocation that `name` is of.
-pub fn batches(
-    name: MoveName,
-    conditions: &[Condition],
-    batch_len_max: usize,
-) -> impl Iterator<Item = (MoveName, &[Condition])> {
-    (name.batch..)
-        .zip(conditions.chunks(batch_len_max.max(1)))
-        .map(move |(batch, part)| (MoveName { batch, ..name }, part))
 }

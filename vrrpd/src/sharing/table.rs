@@ -1,41 +1,19 @@
 //! The distributed-processing data table: which router is in charge of what, as far as this router knows, and as the
 //! authority tells it. How the table is told in octets is in [`super::wire`], what it should be in [`super::allocation`].
+
+mod issued;
+mod row;
+
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as MapEntry;
-use std::net::IpAddr;
+
+pub use issued::{Issued, Repetition};
+pub use row::{Change, Row};
 
 use super::names::{Condition, Epoch, MemberState, Mode, MoveName, RouterId, Seen, Version};
 use super::refusal::Refusal;
-use super::wire::{Allocation, Body, Entry, FragmentRange, Head, Kind, Response, RouterRecord};
+use super::wire::{Allocation, Entry, FragmentRange, Head, Kind, Response, RouterRecord};
 use crate::{Family, Time};
-
-/// What is known of a condition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Row {
-    /// Who is in charge.
-    pub router: RouterId,
-    /// The move by which that router gets it, until that is finished.
-    pub unfinished: Option<MoveName>,
-    /// The further router behind which the end system is; `None` when it is on the link.
-    pub node: Option<IpAddr>,
-    /// How it was noticed last.
-    pub seen: Seen,
-    /// When, by this router's clock.
-    pub seen_at: Time,
-    /// Its average rate in kbit/s.
-    pub rate_kbit_per_s: u32,
-}
-
-/// A condition whose router in charge, or whose move, is another than before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Change {
-    /// Which packets.
-    pub condition: Condition,
-    /// Who was in charge, and by which unfinished move.
-    pub before: Option<(RouterId, Option<MoveName>)>,
-    /// Who is now.
-    pub after: Option<(RouterId, Option<MoveName>)>,
-}
 
 /// The table of one group.
 #[derive(Clone, Debug)]
@@ -360,7 +338,7 @@ impl Table {
             (MapEntry::Vacant(_), None) => None,
         };
         let digest_of =
-            |row: Option<&Row>| row.map_or(0, |row| row_digest(condition, row.router, family));
+            |row: Option<&Row>| row.map_or(0, |row| row::digest_of(condition, row.router, family));
         self.digest = self
             .digest
             .wrapping_sub(digest_of(before.as_ref()))
@@ -407,7 +385,7 @@ impl Table {
         self.wants_table = false;
         let entries: Vec<Entry> = changes
             .iter()
-            .map(|(condition, row)| write(now, *condition, row.as_ref()))
+            .map(|(condition, row)| row::write(now, *condition, row.as_ref()))
             .collect();
         (changed, self.allocation(Kind::Difference { base }, entries))
     }
@@ -418,7 +396,7 @@ impl Table {
         let entries = self
             .rows
             .iter()
-            .map(|(condition, row)| write(now, *condition, Some(row)))
+            .map(|(condition, row)| row::write(now, *condition, Some(row)))
             .collect();
         self.allocation(Kind::everything(self.family), entries)
     }
@@ -453,136 +431,6 @@ impl Assembly {
         self.here.len() == other.here.len()
             && self.entries_total == other.entries_total
             && self.digest == other.digest
-    }
-}
-
-impl Row {
-    /// The average rate in bit/s.
-    #[must_use]
-    pub fn bit_per_s(&self) -> u64 {
-        u64::from(self.rate_kbit_per_s) * 1000
-    }
-
-    fn read(now: Time, entry: &Entry, router: RouterId) -> Row {
-        let ago_ns = u64::from(entry.seen_ago_s) * 1_000_000_000;
-        Row {
-            router,
-            unfinished: entry.unfinished,
-            node: entry.node,
-            seen: entry.seen,
-            seen_at: Time::from_nanos(now.as_nanos().saturating_sub(ago_ns)),
-            rate_kbit_per_s: entry.rate_kbit_per_s,
-        }
-    }
-}
-
-fn write(now: Time, condition: Condition, row: Option<&Row>) -> Entry {
-    Entry {
-        condition,
-        router: row.map(|row| row.router),
-        unfinished: row.and_then(|row| row.unfinished),
-        node: row.and_then(|row| row.node),
-        seen: row.map(|row| row.seen).unwrap_or_default(),
-        seen_ago_s: row.map_or(0, |row| {
-            u16::try_from(now.since(row.seen_at).as_secs()).unwrap_or(u16::MAX)
-        }),
-        rate_kbit_per_s: row.map_or(0, |row| row.rate_kbit_per_s),
-    }
-}
-
-/// A condition's part of the digest: FNV-1a over address and router, mixed as SplitMix64 does.
-fn row_digest(condition: Condition, router: RouterId, family: Family) -> u64 {
-    let hash = |hash: u64, octets: &[u8]| {
-        octets.iter().fold(hash, |hash, octet| {
-            (hash ^ u64::from(*octet)).wrapping_mul(0x0100_0000_01b3)
-        })
-    };
-    let start = 0xcbf2_9ce4_8422_2325;
-    let mut h = match condition.address(family) {
-        IpAddr::V4(address) => hash(start, &address.octets()),
-        IpAddr::V6(address) => hash(start, &address.octets()),
-    };
-    h = hash(h, &router.get().to_be_bytes());
-    h = (h ^ (h >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    h = (h ^ (h >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    h ^ (h >> 31)
-}
-
-/// What an authority has issued last, to be repeated to those who lack it.
-#[derive(Clone, Debug)]
-pub struct Issued {
-    version: Version,
-    base: Version,
-    difference: Vec<Body>,
-    /// Made when somebody needs it.
-    full: Option<Vec<Body>>,
-}
-
-/// Fragments to send, with their numbers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Repetition {
-    /// Of how many fragments they are.
-    pub fragments: u16,
-    /// Number and body of each.
-    pub bodies: Vec<(u16, Body)>,
-}
-
-impl Issued {
-    /// An allocation just issued, `difference` being its fragments and `base` what they are the difference to.
-    #[must_use]
-    pub fn new(version: Version, base: Version, difference: Vec<Body>) -> Issued {
-        Issued {
-            version,
-            base,
-            difference,
-            full: None,
-        }
-    }
-
-    /// The whole difference, for everyone.
-    #[must_use]
-    pub fn whole_difference(&self) -> Repetition {
-        Repetition {
-            fragments: u16::try_from(self.difference.len()).unwrap_or(u16::MAX),
-            bodies: (0..=u16::MAX)
-                .zip(self.difference.iter().cloned())
-                .collect(),
-        }
-    }
-
-    /// What the sender of a type 2, which has `installed`, lacks; `full` makes the fragments of the full table. `None` if it
-    /// lacks nothing.
-    pub fn lacking(
-        &mut self,
-        installed: Version,
-        response: &Response,
-        full: impl FnOnce() -> Vec<Body>,
-    ) -> Option<Repetition> {
-        if installed >= self.version {
-            return None;
-        }
-        let listed = response.heard == self.version && !response.missing.is_empty();
-        let wants_difference = installed == self.base && !response.wants_table;
-        let fragments = if wants_difference {
-            &self.difference
-        } else {
-            self.full.get_or_insert_with(full)
-        };
-        let lacks = |number: u16| {
-            !listed
-                || response
-                    .missing
-                    .iter()
-                    .any(|range| (range.first..=range.last).contains(&number))
-        };
-        Some(Repetition {
-            fragments: u16::try_from(fragments.len()).unwrap_or(u16::MAX),
-            bodies: (0..=u16::MAX)
-                .zip(fragments)
-                .filter(|(number, _)| lacks(*number))
-                .map(|(number, body)| (number, body.clone()))
-                .collect(),
-        })
     }
 }
 

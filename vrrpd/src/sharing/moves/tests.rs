@@ -8,6 +8,7 @@ use std::net::Ipv4Addr;
 
 use super::*;
 use crate::sharing::names::{Epoch, Fingerprint, Version};
+use crate::sharing::wire::Accepted;
 use model::{MS, Model, Settings, router};
 
 /// Runs what `settings` makes of each seed, and checks what must hold of every run without a fault.
@@ -472,16 +473,4 @@ fn no_more_moves_are_under_way_or_known_than_the_limits_say() {
             Command::StartRecording
         ]
     );
-}
-
-#[test]
-fn batches_share_out_conditions_under_different_names() {
-    let conditions: Vec<Condition> = (1..=10u32)
-        .map(|number| Condition::Address(Ipv4Addr::from_bits(number).into()))
-        .collect();
-    let batches: Vec<_> = batches(name(), &conditions, 4).collect();
-    let lens: Vec<usize> = batches.iter().map(|(_, part)| part.len()).collect();
-    assert_eq!(lens, [4, 4, 2]);
-    let names: BTreeSet<MoveName> = batches.iter().map(|(name, _)| *name).collect();
-    assert_eq!(names.len(), 3);
 }

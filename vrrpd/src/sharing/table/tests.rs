@@ -1,6 +1,6 @@
 //! What must hold of tables: whatever is lost, doubled or late, all come to have the authority's.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::sharing::names::BootId;
+use crate::sharing::wire::Body;
 
 const MESSAGE_LEN_MAX: usize = 1200;
 
@@ -182,7 +183,7 @@ fn the_digest_is_as_documented() {
     let condition = condition(0x0a00_0001);
     let router = router(0xc000_0202);
     assert_eq!(
-        row_digest(condition, router, Family::Ipv4),
+        row::digest_of(condition, router, Family::Ipv4),
         0x4176_c793_dbf2_45ac
     );
 }

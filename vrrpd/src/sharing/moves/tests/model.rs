@@ -6,9 +6,11 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque};
 use std::net::Ipv4Addr;
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::super::*;
 use crate::sharing::names::{Epoch, Fingerprint, Version};
+use crate::sharing::wire::Accepted;
 
 pub(super) const US: u64 = 1_000;
 pub(super) const MS: u64 = 1_000 * US;

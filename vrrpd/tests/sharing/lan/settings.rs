@@ -1,0 +1,62 @@
+//! What is different from one run to the next.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use vrrpd::sharing::names::{Condition, Mode};
+
+use super::{US, host};
+
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) seed: u64,
+    pub(crate) routers: usize,
+    pub(crate) mode: Mode,
+    /// Messages of the extension lost, in percent.
+    pub(crate) loss: u64,
+    /// Messages doubled, in percent.
+    pub(crate) doubled: u64,
+    /// Hosts that send.
+    pub(crate) hosts: usize,
+    /// How many of them are configured end systems.
+    pub(crate) configured: usize,
+    /// The time from one packet of a host to the next, at most.
+    pub(crate) pause: u64,
+    /// Routers that know VRRP alone.
+    pub(crate) plain: BTreeSet<usize>,
+    /// Conditions of one move at most.
+    pub(crate) batch_len_max: usize,
+    /// Octets of each host's packets; 100 of those that are not listed.
+    pub(crate) octets: Vec<u64>,
+    /// Routers that can send no more than so many octets a second: what is beyond that overflows.
+    pub(crate) capacities: BTreeMap<usize, u64>,
+    pub(crate) review: vrrpd::sharing::review::Config,
+    pub(crate) end_system_age: Option<Duration>,
+}
+
+impl Settings {
+    pub(crate) fn new(seed: u64) -> Settings {
+        Settings {
+            seed,
+            routers: 3,
+            mode: Mode::Sequence,
+            loss: 0,
+            doubled: 0,
+            hosts: 9,
+            configured: 6,
+            pause: 400 * US,
+            plain: BTreeSet::new(),
+            batch_len_max: 2,
+            octets: Vec::new(),
+            capacities: BTreeMap::new(),
+            review: vrrpd::sharing::review::Config::default(),
+            end_system_age: None,
+        }
+    }
+}
+
+/// The octets of a packet from there.
+pub(crate) fn octets_of(settings: &Settings, source: Condition) -> u64 {
+    let known = (0..settings.octets.len()).find(|number| host(*number) == source);
+    known.map_or(100, |number| settings.octets[number])
+}
