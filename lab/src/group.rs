@@ -142,7 +142,7 @@ impl<'a> Group<'a> {
             } => LabError::Deadline {
                 awaited,
                 deadline,
-                detail: last + &self.said(),
+                detail: last + &self.said(30),
             },
             other => other,
         })
@@ -213,15 +213,13 @@ impl<'a> Group<'a> {
         Ok(true)
     }
 
-    /// What the routers logged, its end.
-    fn said(&self) -> String {
-        const LINES: usize = 30;
+    /// The last lines that the routers logged.
+    #[must_use]
+    pub fn said(&self, lines_max: usize) -> String {
         self.running()
             .map(|(index, router)| {
-                let log = router.process().stderr();
-                let lines: Vec<&str> = log.lines().collect();
-                let tail = lines[lines.len().saturating_sub(LINES)..].join("\n");
-                format!("\nr{} said:\n{tail}", index + 1)
+                let log = tail(&router.process().stderr(), lines_max);
+                format!("\nr{} said:\n{log}", index + 1)
             })
             .collect()
     }
@@ -270,4 +268,10 @@ impl<'a> Group<'a> {
         let command = format!("move {condition} to {}", Sharing::router(to));
         self.router(authority)?.ask(&command).map(drop)
     }
+}
+
+/// The last lines of a text.
+pub(crate) fn tail(text: &str, lines_max: usize) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(lines_max)..].join("\n")
 }

@@ -20,6 +20,7 @@ pub mod packet_socket;
 pub mod poll;
 pub mod probe;
 pub mod process;
+pub mod soak;
 pub mod table;
 pub mod testpmd;
 pub mod topology;

@@ -8,6 +8,7 @@
 mod crashes;
 mod moves;
 mod shares;
+mod soak;
 
 use std::path::Path;
 use std::time::Duration;

@@ -142,6 +142,12 @@ impl Sharing {
         Ipv4Addr::new(10, 75, 2, 2 + index)
     }
 
+    /// The hub's port that a router is plugged into.
+    #[must_use]
+    pub fn hub_port(index: u8) -> String {
+        format!("r{}-{LAN}", index + 1)
+    }
+
     /// The address of a server, counted from 0.
     #[must_use]
     pub const fn server(index: u8) -> Ipv4Addr {

@@ -1,9 +1,13 @@
 //! Counting numbered packets at the receiver. Pure: knows neither sockets nor time.
 
+use std::ops::Range;
+
 use serde::Serialize;
 
 /// Highest number that a tally keeps track of, so that a corrupted number cannot make it grow without bound.
 const MOST_PACKETS: u64 = 1 << 27;
+/// Most packets whose number is remembered because they came twice or late; beyond it they are only counted.
+const MOST_REMEMBERED: usize = 1 << 16;
 
 /// What became of a flow's packets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -46,6 +50,9 @@ pub struct Tally {
     received: u64,
     duplicated: u64,
     reordered: u64,
+    /// The numbers of those, as they came.
+    duplicates: Vec<u64>,
+    overtaken: Vec<u64>,
     /// One more than the highest number seen.
     next: u64,
 }
@@ -64,12 +71,14 @@ impl Tally {
         }
         if self.seen[word] & bit != 0 {
             self.duplicated += 1;
+            remember(&mut self.duplicates, number);
             return;
         }
         self.seen[word] |= bit;
         self.received += 1;
         if number < self.next {
             self.reordered += 1;
+            remember(&mut self.overtaken, number);
         } else {
             self.next = number + 1;
         }
@@ -79,6 +88,27 @@ impl Tally {
     #[must_use]
     pub fn received(&self) -> u64 {
         self.received
+    }
+
+    /// The numbers of packets that arrived again, as they came.
+    #[must_use]
+    pub fn duplicates(&self) -> &[u64] {
+        &self.duplicates
+    }
+
+    /// The numbers of packets that arrived after one sent later, as they came.
+    #[must_use]
+    pub fn overtaken(&self) -> &[u64] {
+        &self.overtaken
+    }
+
+    /// The packets of a range of numbers that did not arrive.
+    pub fn missing(&self, numbers: Range<u64>) -> impl Iterator<Item = u64> {
+        numbers.filter(|number| {
+            let word = usize::try_from(number / 64).ok();
+            let seen = word.and_then(|word| self.seen.get(word)).copied();
+            seen.unwrap_or(0) >> (number % 64) & 1 == 0
+        })
     }
 
     /// What became of the packets, given how many were sent.
@@ -91,6 +121,12 @@ impl Tally {
             duplicated: self.duplicated,
             reordered: self.reordered,
         }
+    }
+}
+
+fn remember(numbers: &mut Vec<u64>, number: u64) {
+    if numbers.len() < MOST_REMEMBERED {
+        numbers.push(number);
     }
 }
 
@@ -156,6 +192,17 @@ mod tests {
                 duplicated: 2,
                 reordered: 0
             }
+        );
+    }
+
+    #[test]
+    fn what_is_missing_came_twice_or_late_is_known_by_its_number() {
+        let tally = tally([0, 1, 4, 3, 1, 70]);
+        assert_eq!(tally.missing(0..6).collect::<Vec<_>>(), [2, 5]);
+        assert_eq!(tally.missing(69..130).count(), 60);
+        assert_eq!(
+            (tally.duplicates(), tally.overtaken()),
+            (&[1][..], &[3][..])
         );
     }
 

@@ -45,6 +45,23 @@ pub struct Flow {
 /// # Errors
 /// When the address is not this machine's, or the port is taken.
 pub fn send(from: &Namespace, flow: Flow) -> Result<Sender> {
+    send_noting(from, flow, || {})
+}
+
+/// As [`send`], and notes when each datagram was sent.
+///
+/// # Errors
+/// As [`send`].
+pub fn send_timed(from: &Namespace, flow: Flow, times: &Arc<SendTimes>) -> Result<Sender> {
+    let times = Arc::clone(times);
+    send_noting(from, flow, move || times.note())
+}
+
+fn send_noting(
+    from: &Namespace,
+    flow: Flow,
+    mut note: impl FnMut() + Send + 'static,
+) -> Result<Sender> {
     let socket = from.enter(|| {
         let socket = UdpSocket::bind(flow.from).doing(|| format!("bind {}", flow.from))?;
         socket
@@ -57,6 +74,7 @@ pub fn send(from: &Namespace, flow: Flow) -> Result<Sender> {
     payload[4..8].copy_from_slice(&flow.id.to_be_bytes());
     Ok(Sender::start(flow.pace, move |number| {
         payload[8..16].copy_from_slice(&number.to_be_bytes());
+        note();
         match socket.send(&payload) {
             // An ICMP error answers an earlier datagram; this one was not sent, so try once more. The second refusal counts.
             Err(_) => socket
@@ -66,6 +84,48 @@ pub fn send(from: &Namespace, flow: Flow) -> Result<Sender> {
             Ok(_) => Ok(()),
         }
     }))
+}
+
+/// When each datagram of a flow was sent.
+#[derive(Debug)]
+pub struct SendTimes {
+    start: Instant,
+    /// In tens of microseconds, which last for eleven hours, by number.
+    at: Mutex<Vec<u32>>,
+}
+
+impl SendTimes {
+    /// Of a flow whose times count from `start`.
+    #[must_use]
+    pub fn since(start: Instant) -> Arc<Self> {
+        Arc::new(Self {
+            start,
+            at: Mutex::default(),
+        })
+    }
+
+    fn note(&self) {
+        let at = u32::try_from(self.start.elapsed().as_micros() / 10).unwrap_or(u32::MAX);
+        self.at().push(at);
+    }
+
+    /// When a datagram was sent, if it was.
+    #[must_use]
+    pub fn of(&self, number: u64) -> Option<Duration> {
+        let at = *self.at().get(usize::try_from(number).ok()?)?;
+        Some(Duration::from_micros(u64::from(at) * 10))
+    }
+
+    /// How many datagrams were sent before a moment.
+    #[must_use]
+    pub fn before(&self, moment: Duration) -> u64 {
+        let moment = moment.as_micros() / 10;
+        self.at().partition_point(|at| u128::from(*at) < moment) as u64
+    }
+
+    fn at(&self) -> std::sync::MutexGuard<'_, Vec<u32>> {
+        self.at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// What arrived of all flows.
@@ -144,6 +204,12 @@ impl<'a> Receiver<'a> {
     #[must_use]
     pub fn received(&self, flow: u32) -> u64 {
         self.tallies().get(&flow).map_or(0, Tally::received)
+    }
+
+    /// What became of a flow so far.
+    #[must_use]
+    pub fn tally(&self, flow: u32) -> Tally {
+        self.tallies().get(&flow).cloned().unwrap_or_default()
     }
 
     /// Counts, once everything sent has arrived or nothing more has for a `quiet` time.

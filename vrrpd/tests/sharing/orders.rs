@@ -54,6 +54,39 @@ fn what_was_moved_by_hand_stays_there() {
     );
 }
 
+/// Nine end systems that are being moved to the second router, some of them still on their way there.
+fn on_the_way() -> (Lan, Vec<Condition>) {
+    let mut lan = settled(Settings::new(5));
+    let all: Vec<Condition> = (0..9).map(host).collect();
+    lan.act(0, |sharing, now| sharing.move_to(now, &all, router(1)))
+        .unwrap();
+    lan.run_until(1_000 * MS, |lan| {
+        let mut rows = lan.sharing(0).table().rows();
+        rows.any(|(_, row)| row.router == router(1) && row.unfinished.is_some())
+    });
+    (lan, all)
+}
+
+#[test]
+fn what_is_on_its_way_goes_on_to_where_it_is_ordered_meanwhile() {
+    let (mut lan, all) = on_the_way();
+    lan.act(0, |sharing, now| sharing.move_to(now, &all, router(2)))
+        .unwrap();
+    lan.run_until(2_000 * MS, |lan| {
+        (0..9).all(|number| lan.routing(host(number)) == [2])
+    });
+}
+
+#[test]
+fn what_is_on_its_way_to_a_router_that_is_drained_goes_on_from_there() {
+    let (mut lan, _) = on_the_way();
+    lan.act(1, |sharing, now| sharing.drain(now));
+    lan.run_until(2_000 * MS, |lan| lan.sharing(1).is_drained());
+    lan.run_until(2_000 * MS, |lan| {
+        (0..9).all(|number| matches!(lan.routing(host(number))[..], [0 | 2]))
+    });
+}
+
 #[test]
 fn an_order_that_cannot_be_carried_out_says_why() {
     let mut lan = settled(Settings::new(4));

@@ -1,4 +1,4 @@
-//! `netlab`: what `scripts/demo` and `scripts/bench memif` run. A network in a box with the real program in it, real traffic, and the figures.
+//! `netlab`: what `scripts/demo`, `scripts/soak` and `scripts/bench memif` run. A network in a box with the real program in it, real traffic, and the figures.
 
 mod memif;
 mod one_router;
@@ -7,9 +7,11 @@ mod three_routers;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use lab::error::Doing;
+use lab::soak::Options;
 use lab::topology::Routed;
 
 /// A network in a box for manifold.
@@ -32,6 +34,21 @@ enum Task {
         /// How long to measure
         #[arg(long, default_value_t = 10)]
         seconds: u64,
+        /// Print one JSON object instead of a table
+        #[arg(long)]
+        json: bool,
+    },
+    /// Three routers under load, and moves, kills, stops, reloads, pulled cables and hostile frames from one seed
+    Soak {
+        /// The program to soak
+        #[arg(long, value_name = "PATH")]
+        program: PathBuf,
+        /// For how long new acts begin
+        #[arg(long, default_value_t = 600)]
+        seconds: u64,
+        /// What decides all acts
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
         /// Print one JSON object instead of a table
         #[arg(long)]
         json: bool,
@@ -70,10 +87,41 @@ fn main() -> ExitCode {
             seconds,
             json,
         } => memif::measure(&program, seconds, json),
+        Task::Soak {
+            program,
+            seconds,
+            seed,
+            json,
+        } => {
+            let options = Options {
+                program,
+                time: Duration::from_secs(seconds),
+                seed,
+            };
+            return soak(&options, json);
+        }
         Task::Keep(demo) => keep(&demo),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("netlab: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Ends with a success only if everything held.
+fn soak(options: &Options, json: bool) -> ExitCode {
+    match lab::soak::run(options) {
+        Ok(report) => {
+            if json {
+                println!("{}", serde_json::json!(report));
+            } else {
+                println!("{report}");
+            }
+            ExitCode::from(u8::from(!report.holds()))
+        }
         Err(error) => {
             eprintln!("netlab: {error}");
             ExitCode::FAILURE

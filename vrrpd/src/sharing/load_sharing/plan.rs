@@ -105,8 +105,9 @@ impl LoadSharing {
         let takes = |router: RouterId| shares.iter().any(|share| share.router == router);
         ruling.pins.retain(|_, router| takes(*router));
         let mut plan = Plan::new();
+        // What is on its way to a router that is not to have it goes on from there, when it has come.
         let mut move_to = |condition: Condition, row: &Row, to: RouterId| {
-            if row.router != to && row.unfinished.is_none() {
+            if row.router != to {
                 plan.entry((row.router, to)).or_default().insert(condition);
             }
         };
@@ -143,7 +144,7 @@ impl LoadSharing {
                 Load {
                     bit_per_s: row.bit_per_s(),
                     router: (!anywhere).then(|| wanted.unwrap_or(row.router)),
-                    pinned: wanted.is_some() || row.unfinished.is_some(),
+                    pinned: wanted.is_some() || row.unfinished.is_some() && takes(row.router),
                 }
             })
             .collect();

@@ -1,0 +1,415 @@
+//! A soak: three real routers under load for a given time, and what happens to them drawn from one seed.
+//!
+//! | file | what lives there |
+//! |---|---|
+//! | `act.rs` | what a seed decides: moves, kills, stops, reloads, link flaps, hostile frames |
+//! | `hostile.rs` | frames that no honest machine sends |
+//! | `stalls.rs` | when this machine's processors stood still |
+//! | `account.rs` | what was lost, doubled, reordered, and by which cause |
+//! | `report.rs` | the figures |
+//!
+//! The last router is neither killed nor stopped, so that its memory can be compared at the end with that at the start.
+
+mod account;
+mod act;
+mod hostile;
+mod report;
+mod stalls;
+
+use std::fs;
+use std::net::SocketAddrV4;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::error::Doing;
+use crate::group::{Group, tail};
+use crate::load::UDP_PORT;
+use crate::manifold::Manifold;
+use crate::topology::sharing::{KEYS, Setup, Sharing};
+use crate::traffic::pace::{Pace, Sender};
+use crate::traffic::udp::{self, Flow, Receiver, SendTimes};
+use crate::{LabError, Result, poll};
+
+use account::{Account, Gap, Window};
+pub use account::{Cause, Tolls};
+use act::{Act, Kind, Random};
+pub use report::{Memory, Report};
+use stalls::Watch;
+
+const HOSTS: u8 = 6;
+const ROUTERS: u8 = 3;
+const SERVERS: u8 = 2;
+/// The advertisement interval, and by how much frames may be apart at two ports.
+const INTERVAL: Duration = Duration::from_millis(100);
+const SKEW: Duration = Duration::from_millis(5);
+/// For how long an end system may be without service when a router fails: 3 intervals, the skew time of the lowest priority here (RFC 9568
+/// section 6.1), and 50 ms.
+const BOUND: Duration = Duration::from_millis(3 * 100 + 30 + 50);
+/// Datagrams a second of each end system.
+const RATE_PPS: u64 = 200;
+/// For what takes milliseconds, or a few intervals, when nothing else runs.
+const DEADLINE: Duration = Duration::from_secs(30);
+/// What was under way when a fault came is its loss too.
+const UNDER_WAY: Duration = Duration::from_millis(50);
+/// How long behind its bound a fault still excuses what happens to packets.
+const AFTERWARDS: Duration = Duration::from_millis(500);
+/// A datagram that has not arrived after this long is lost.
+const LATE: Duration = Duration::from_secs(2);
+/// An agreement that takes longer than this is told.
+const TOLD: Duration = Duration::from_secs(1);
+/// Lines of each router's log that are shown, and how often at most.
+const LOG_LINES: usize = 60;
+const SHOWN_MAX: u32 = 3;
+
+/// What is soaked, and for how long.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The program.
+    pub program: PathBuf,
+    /// How long new acts begin.
+    pub time: Duration,
+    /// What decides all of them.
+    pub seed: u64,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// When the network cannot be laid out, a router does not start, or the routers do not agree any more: nothing can be measured then.
+pub fn run(options: &Options) -> Result<Report> {
+    let net = Sharing::new(HOSTS, ROUTERS, SERVERS)?;
+    let mut soak = Soak::start(&net, options)?;
+    while soak.start.elapsed() < options.time {
+        soak.next_act()?;
+    }
+    soak.finish()
+}
+
+/// How much of a flow is accounted for.
+#[derive(Clone, Copy, Debug, Default)]
+struct Done {
+    /// Datagrams sent.
+    sent: u64,
+    /// Of those that came again, and of those that came late.
+    duplicates: usize,
+    overtaken: usize,
+}
+
+struct Soak<'a> {
+    net: &'a Sharing,
+    group: Group<'a>,
+    seed: u64,
+    acts: u64,
+    start: Instant,
+    receivers: Vec<Receiver<'a>>,
+    /// By end system, as what follows.
+    senders: Vec<Sender>,
+    times: Vec<Arc<SendTimes>>,
+    done: Vec<Done>,
+    watch: Watch,
+    account: Account,
+    memory: Memory,
+    shown: u32,
+    /// What the router that stopped last had logged.
+    last_words: String,
+}
+
+impl<'a> Soak<'a> {
+    fn start(net: &'a Sharing, options: &Options) -> Result<Self> {
+        let group = Group::start(net, &options.program, &setup())?;
+        group.wait_until_agreed(DEADLINE)?;
+        let receivers = (0..)
+            .zip(&net.servers)
+            .map(|(index, server)| {
+                let at = SocketAddrV4::new(Sharing::server(index), UDP_PORT);
+                Receiver::start(server, at)
+            })
+            .collect::<Result<_>>()?;
+        let start = Instant::now();
+        let mut soak = Self {
+            net,
+            group,
+            seed: options.seed,
+            acts: 0,
+            start,
+            receivers,
+            senders: Vec::new(),
+            times: Vec::new(),
+            done: vec![Done::default(); usize::from(HOSTS)],
+            watch: Watch::start(start)?,
+            account: Account::default(),
+            memory: Memory::default(),
+            shown: 0,
+            last_words: String::new(),
+        };
+        // Neighbours are found, and memory that is used once is used, before anything is measured.
+        soak.begin(Cause::WarmUp, true, None);
+        for (index, host) in (0..).zip(&net.hosts) {
+            let flow = Flow {
+                id: u32::from(index),
+                from: SocketAddrV4::new(Sharing::host(index), UDP_PORT),
+                to: SocketAddrV4::new(Sharing::server(index % SERVERS), UDP_PORT),
+                payload_octets: 200,
+                pace: Pace {
+                    rate_pps: RATE_PPS,
+                    packets: u64::MAX,
+                },
+            };
+            let times = SendTimes::since(start);
+            soak.senders.push(udp::send_timed(host, flow, &times)?);
+            soak.times.push(times);
+        }
+        poll::until("every end system's datagrams arriving", DEADLINE, || {
+            let arriving = |index: u8| soak.receiver(index).received(u32::from(index)) > RATE_PPS;
+            Ok((0..HOSTS).all(arriving).then_some(()))
+        })?;
+        let lasting = soak.group.router(ROUTERS - 1)?;
+        soak.memory.rss_kib_at_start = resident_kib(lasting)?;
+        soak.memory.mbufs_at_start = mbufs_in_use(lasting)?;
+        soak.account.end_rough(soak.start.elapsed());
+        soak.begin(Cause::Nothing, false, None);
+        Ok(soak)
+    }
+
+    fn receiver(&self, host: u8) -> &Receiver<'a> {
+        &self.receivers[usize::from(host % SERVERS)]
+    }
+
+    fn next_act(&mut self) -> Result<()> {
+        let act = Act::draw(self.seed, self.acts);
+        self.acts += 1;
+        eprintln!("{:9.3} s  {act}", self.start.elapsed().as_secs_f64());
+        if !act.moves.is_empty() {
+            self.begin(Cause::Moves, false, None);
+            for (host, to) in &act.moves {
+                // A router that is not there, or has it already, is refused; so it is drawn.
+                let condition = Sharing::host(*host).to_string();
+                match self.group.move_to(&condition, *to) {
+                    Ok(()) => self.account.moves += 1,
+                    Err(_) => self.account.moves_refused += 1,
+                }
+            }
+        }
+        match act.kind {
+            Kind::Moves => {}
+            Kind::Kill { router, down } => {
+                self.begin(Cause::Kill, true, Some(BOUND));
+                self.group.kill(router);
+                self.settle_fault()?;
+                self.come_back(router, down)?;
+            }
+            Kind::Stop { router, down } => {
+                self.begin(Cause::Stop, false, None);
+                let ended = self.group.stop(router)?;
+                if !ended.status.success() {
+                    let text = format!("r{} ended with {}", router + 1, ended.status);
+                    self.account.wrong.push(text);
+                }
+                self.last_words = tail(&ended.stderr, LOG_LINES);
+                self.come_back(router, down)?;
+            }
+            Kind::Flap { router, lasts } => {
+                let port = Sharing::hub_port(router);
+                self.begin(Cause::Flap, true, Some(BOUND));
+                self.net.lan.sh(&format!("ip link set {port} down"))?;
+                std::thread::sleep(lasts);
+                self.net.lan.sh(&format!("ip link set {port} up"))?;
+                self.settle_fault()?;
+            }
+            Kind::Reload { router, weight } => {
+                self.begin(Cause::Reload, false, None);
+                let router_of = self.group.router(router)?;
+                let mut changed = setup();
+                let sharing = changed.sharing.get_or_insert_default();
+                sharing.push_str(&format!("weight = {weight}\n"));
+                router_of.configure(&self.net.configuration(router, &changed))?;
+                router_of.ask("reload")?;
+            }
+            Kind::Hostile { host, frames } => {
+                self.begin(Cause::Hostile, false, None);
+                let random = &mut Random::new(self.seed ^ self.acts);
+                self.account.hostile_frames +=
+                    hostile::send(self.net.host_end(host), random, frames)?;
+            }
+        }
+        self.agree()?;
+        std::thread::sleep(act.pause);
+        self.examine(Some(self.start.elapsed().saturating_sub(LATE)));
+        Ok(())
+    }
+
+    /// From now on, what happens to packets is this cause's.
+    fn begin(&mut self, cause: Cause, is_rough: bool, bound: Option<Duration>) {
+        let at = self.start.elapsed();
+        let from = if is_rough {
+            at.saturating_sub(UNDER_WAY)
+        } else {
+            at
+        };
+        self.account.begin(Window {
+            cause,
+            from,
+            rough_until: is_rough.then_some(Duration::MAX),
+            bound,
+        });
+    }
+
+    /// A fault is as over as it can be by itself; its consequences are waited for, and excused no longer.
+    fn settle_fault(&mut self) -> Result<()> {
+        std::thread::sleep(BOUND + AFTERWARDS);
+        self.account.end_rough(self.start.elapsed());
+        self.agree()
+    }
+
+    /// Waits until all routers have the same table.
+    fn agree(&mut self) -> Result<()> {
+        let since = Instant::now();
+        self.group.wait_until_agreed(DEADLINE)?;
+        let took = since.elapsed();
+        self.account.longest_until_agreed = self.account.longest_until_agreed.max(took);
+        if took > TOLD {
+            eprintln!("             (agreed after {:.1} s)", took.as_secs_f64());
+        }
+        Ok(())
+    }
+
+    fn come_back(&mut self, router: u8, down: Duration) -> Result<()> {
+        self.agree()?;
+        std::thread::sleep(down);
+        self.begin(Cause::Start, false, None);
+        self.group.start_router(router)
+    }
+
+    /// Accounts for what was sent before a moment, if anything arrived since; `None`: for everything.
+    fn examine(&mut self, until: Option<Duration>) {
+        for host in 0..HOSTS {
+            let tally = self.receiver(host).tally(u32::from(host));
+            let times = &self.times[usize::from(host)];
+            let done = &mut self.done[usize::from(host)];
+            let to = times.before(until.unwrap_or(Duration::MAX));
+            let when = |number: u64| times.of(number).unwrap_or(self.start.elapsed());
+            let mut missing = tally.missing(done.sent..to).peekable();
+            let mut accounted = to.max(done.sent);
+            while let Some(first) = missing.next() {
+                let mut next = first + 1;
+                while missing.next_if_eq(&next).is_some() {
+                    next += 1;
+                }
+                if next == to && until.is_some() {
+                    // It goes on, perhaps.
+                    accounted = first;
+                } else {
+                    self.account.lost(Gap {
+                        host,
+                        packets: next - first,
+                        from: when(first),
+                        until: when(next),
+                    });
+                }
+            }
+            self.account.sent += accounted - done.sent;
+            done.sent = accounted;
+            for number in &tally.duplicates()[done.duplicates..] {
+                self.account.duplicated(host, when(*number));
+            }
+            done.duplicates = tally.duplicates().len();
+            for number in &tally.overtaken()[done.overtaken..] {
+                self.account.reordered(host, when(*number));
+            }
+            done.overtaken = tally.overtaken().len();
+        }
+        let wrong = self.account.judge(&self.watch.so_far());
+        for line in &wrong {
+            eprintln!("           UNEXCUSED  {line}");
+        }
+        if !wrong.is_empty() && self.shown < SHOWN_MAX {
+            self.shown += 1;
+            let said = self.group.said(LOG_LINES);
+            eprintln!("{said}\nwhoever stopped last said:\n{}", self.last_words);
+        }
+        self.account.wrong.extend(wrong);
+    }
+
+    fn finish(mut self) -> Result<Report> {
+        for sender in std::mem::take(&mut self.senders) {
+            sender.stop()?;
+        }
+        let seconds = self.start.elapsed().as_secs_f64();
+        std::thread::sleep(LATE);
+        self.examine(None);
+        self.agree()?;
+        let lasting = self.group.router(ROUTERS - 1)?;
+        self.memory.rss_kib_at_end = resident_kib(lasting)?;
+        self.memory.mbufs_at_end = mbufs_in_use(lasting)?;
+        let mut held = 0;
+        for (_, router) in self.group.running() {
+            held += packets_on_hold(router)?;
+        }
+        let dropped = self.dropped_by_the_network()?;
+        let stalls = self.watch.so_far();
+        Ok(Report::new(
+            (self.seed, seconds, self.acts),
+            &self.account,
+            &stalls,
+            self.memory,
+            held,
+            dropped,
+        ))
+    }
+
+    /// What the laboratory itself dropped where the servers are: full sockets and links.
+    fn dropped_by_the_network(&mut self) -> Result<u64> {
+        let mut dropped = 0;
+        for receiver in std::mem::take(&mut self.receivers) {
+            dropped += receiver.finish(&[], Duration::ZERO)?.socket_drops;
+        }
+        for server in 0..SERVERS {
+            dropped += self.net.server_end(server).drops()?;
+        }
+        Ok(dropped)
+    }
+}
+
+/// What all routers are configured with.
+fn setup() -> Setup {
+    let systems: Vec<String> = (0..HOSTS)
+        .map(|host| format!("\"{}\"", Sharing::host(host)))
+        .collect();
+    let sharing = format!(
+        "{KEYS}\nskew = \"{}ms\"\nend-systems = [{}]\n",
+        SKEW.as_millis(),
+        systems.join(", ")
+    );
+    Setup {
+        interval: "100ms",
+        sharing: Some(sharing),
+        ..Setup::default()
+    }
+}
+
+/// Memory that a program occupies, in KiB.
+fn resident_kib(router: &Manifold<'_>) -> Result<u64> {
+    let path = format!("/proc/{}/status", router.process().id());
+    let text = fs::read_to_string(&path).doing(|| format!("read {path}"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok())
+        .ok_or(LabError::Unreadable { what: path, text })
+}
+
+/// Packet buffers that are not free, of all pools.
+fn mbufs_in_use(router: &Manifold<'_>) -> Result<u64> {
+    let answer = router.ask("show mempool")?;
+    let pools = answer["pools"].as_array().into_iter().flatten();
+    Ok(pools.filter_map(|pool| pool["in_use"].as_u64()).sum())
+}
+
+/// Packets that its workers hold.
+fn packets_on_hold(router: &Manifold<'_>) -> Result<u64> {
+    let answer = router.ask("show backlog")?;
+    let workers = answer["workers"].as_array().into_iter().flatten();
+    let on_hold = workers.flat_map(|worker| worker["on_hold"].as_array().into_iter().flatten());
+    Ok(on_hold
+        .filter_map(|condition| condition["packets"].as_u64())
+        .sum())
+}

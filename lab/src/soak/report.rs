@@ -1,0 +1,192 @@
+//! The figures of a soak.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Serialize;
+
+use super::BOUND;
+use super::account::{Account, Cause, Tolls};
+use super::stalls::Stall;
+use crate::table::Table;
+
+/// By how much the memory of a router may grow: the pages of its allocator, not what it keeps.
+const GROWTH_MAX_KIB: u64 = 4096;
+/// Packet buffers that may be in use at the end beyond those at the start: what is under way at a moment.
+const MBUFS_MAX: u64 = 128;
+
+/// What the router that lived throughout occupied.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Memory {
+    /// Of the process, under load, once every end system was served.
+    pub rss_kib_at_start: u64,
+    /// The same at the end.
+    pub rss_kib_at_end: u64,
+    /// Packet buffers in use at the start, under load.
+    pub mbufs_at_start: u64,
+    /// Those at the end, without load.
+    pub mbufs_at_end: u64,
+}
+
+impl Memory {
+    fn is_flat(&self) -> bool {
+        self.rss_kib_at_end <= self.rss_kib_at_start + GROWTH_MAX_KIB
+            && self.mbufs_at_end <= self.mbufs_at_start + MBUFS_MAX
+    }
+}
+
+/// What a soak showed.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// What decided the acts.
+    pub seed: u64,
+    /// For how long there was load.
+    pub seconds: f64,
+    /// How many acts there were.
+    pub acts: u64,
+    /// Moves that the authority took on, and refused: of an end system that the router has already, or to one that was not there.
+    pub moves: u64,
+    /// See [`Report::moves`].
+    pub moves_refused: u64,
+    /// Frames that no honest machine sends.
+    pub hostile_frames: u64,
+    /// Packets that the end systems sent.
+    pub sent: u64,
+    /// What became of them, by cause.
+    pub causes: BTreeMap<Cause, Tolls>,
+    /// The longest time that the routers took to have one table again, in ms.
+    pub longest_until_agreed_ms: u128,
+    /// For how long a fault may block an end system, in ms.
+    pub bound_ms: u128,
+    /// Times for which a processor of this machine stood still, for more than 5 ms; the sum and the longest in ms.
+    pub stalls: usize,
+    /// See [`Report::stalls`].
+    pub stalls_sum_ms: u128,
+    /// See [`Report::stalls`].
+    pub longest_stall_ms: u128,
+    /// Of the router that was neither killed nor stopped.
+    pub memory: Memory,
+    /// Packets on hold at the end, in all routers.
+    pub held_at_end: u64,
+    /// Packets that the laboratory's own links dropped at the end systems and servers.
+    pub dropped_by_the_network: u64,
+    /// What should not have happened.
+    pub wrong: Vec<String>,
+}
+
+impl Report {
+    /// What is known when all routers have agreed in the end, which is why it is not asked here.
+    pub(super) fn new(
+        (seed, seconds, acts): (u64, f64, u64),
+        account: &Account,
+        stalls: &[Stall],
+        memory: Memory,
+        held_at_end: u64,
+        dropped_by_the_network: u64,
+    ) -> Self {
+        let mut wrong = account.wrong.clone();
+        if held_at_end > 0 {
+            wrong.push(format!("{held_at_end} packets are still on hold"));
+        }
+        if !memory.is_flat() {
+            wrong.push(format!("memory has grown: {memory:?}"));
+        }
+        let lengths = || stalls.iter().map(|stall| stall.length().as_millis());
+        Self {
+            seed,
+            seconds,
+            acts,
+            moves: account.moves,
+            moves_refused: account.moves_refused,
+            hostile_frames: account.hostile_frames,
+            sent: account.sent,
+            causes: account.by_cause.clone(),
+            longest_until_agreed_ms: account.longest_until_agreed.as_millis(),
+            bound_ms: BOUND.as_millis(),
+            stalls: stalls.len(),
+            stalls_sum_ms: lengths().sum(),
+            longest_stall_ms: lengths().max().unwrap_or(0),
+            memory,
+            held_at_end,
+            dropped_by_the_network,
+            wrong,
+        }
+    }
+
+    /// Whether everything was as it should be.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.wrong.is_empty() && self.sent > 0
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut table = Table::new(&[
+            "in the time of",
+            "times",
+            "lost",
+            "duplicated",
+            "reordered",
+            "blocked at most, ms",
+            "beyond the bound",
+            "met a stall",
+        ]);
+        for (cause, tolls) in &self.causes {
+            table.row(&[
+                &cause,
+                &tolls.times,
+                &tolls.lost,
+                &tolls.duplicated,
+                &tolls.reordered,
+                &format!("{:.0}", tolls.blocked_ms),
+                &tolls.beyond_bound,
+                &tolls.stalled,
+            ]);
+        }
+        writeln!(f, "{table}")?;
+        writeln!(
+            f,
+            "{} packets in {:.0} s, {} acts from seed {}, {} moves ({} refused), {} hostile frames",
+            self.sent,
+            self.seconds,
+            self.acts,
+            self.seed,
+            self.moves,
+            self.moves_refused,
+            self.hostile_frames
+        )?;
+        writeln!(
+            f,
+            "a fault may block an end system for {} ms: 3 intervals, skew and 50 ms; one table again after {} ms at most",
+            self.bound_ms, self.longest_until_agreed_ms
+        )?;
+        writeln!(
+            f,
+            "processors stood still {} times, {} ms in all, {} ms at most; dropped by the laboratory's links: {}",
+            self.stalls, self.stalls_sum_ms, self.longest_stall_ms, self.dropped_by_the_network
+        )?;
+        let memory = &self.memory;
+        writeln!(
+            f,
+            "r3: {} KiB at the start, {} KiB at the end; {} packet buffers in use, then {}; on hold at the end: {}",
+            memory.rss_kib_at_start,
+            memory.rss_kib_at_end,
+            memory.mbufs_at_start,
+            memory.mbufs_at_end,
+            self.held_at_end
+        )?;
+        for line in &self.wrong {
+            writeln!(f, "WRONG  {line}")?;
+        }
+        write!(
+            f,
+            "{}",
+            if self.holds() {
+                "everything held; all tables are equal"
+            } else {
+                "not everything held"
+            }
+        )
+    }
+}
