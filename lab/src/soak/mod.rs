@@ -56,6 +56,8 @@ const UNDER_WAY: Duration = Duration::from_millis(50);
 const AFTERWARDS: Duration = Duration::from_millis(500);
 /// A datagram that has not arrived after this long is lost.
 const LATE: Duration = Duration::from_secs(2);
+/// How often memory is looked at.
+const SAMPLES: u32 = 10;
 /// An agreement that takes longer than this is told.
 const TOLD: Duration = Duration::from_secs(1);
 /// Lines of each router's log that are shown, and how often at most.
@@ -82,6 +84,7 @@ pub fn run(options: &Options) -> Result<Report> {
     let mut soak = Soak::start(&net, options)?;
     while soak.start.elapsed() < options.time {
         soak.next_act()?;
+        soak.look_at_memory(options.time / SAMPLES)?;
     }
     soak.finish()
 }
@@ -165,7 +168,7 @@ impl<'a> Soak<'a> {
             Ok((0..HOSTS).all(arriving).then_some(()))
         })?;
         let lasting = soak.group.router(ROUTERS - 1)?;
-        soak.memory.rss_kib_at_start = resident_kib(lasting)?;
+        soak.memory.rss_kib.push(resident_kib(lasting)?);
         soak.memory.mbufs_at_start = mbufs_in_use(lasting)?;
         soak.account.end_rough(soak.start.elapsed());
         soak.begin(Cause::Nothing, false, None);
@@ -331,6 +334,16 @@ impl<'a> Soak<'a> {
         self.account.wrong.extend(wrong);
     }
 
+    /// Looks at it when another `distance` is over.
+    fn look_at_memory(&mut self, distance: Duration) -> Result<()> {
+        let samples = u32::try_from(self.memory.rss_kib.len()).unwrap_or(u32::MAX);
+        if self.start.elapsed() >= distance * samples {
+            let lasting = self.group.router(ROUTERS - 1)?;
+            self.memory.rss_kib.push(resident_kib(lasting)?);
+        }
+        Ok(())
+    }
+
     fn finish(mut self) -> Result<Report> {
         for sender in std::mem::take(&mut self.senders) {
             sender.stop()?;
@@ -340,7 +353,7 @@ impl<'a> Soak<'a> {
         self.examine(None);
         self.agree()?;
         let lasting = self.group.router(ROUTERS - 1)?;
-        self.memory.rss_kib_at_end = resident_kib(lasting)?;
+        self.memory.rss_kib.push(resident_kib(lasting)?);
         self.memory.mbufs_at_end = mbufs_in_use(lasting)?;
         let mut held = 0;
         for (_, router) in self.group.running() {

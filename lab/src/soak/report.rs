@@ -16,12 +16,10 @@ const GROWTH_MAX_KIB: u64 = 4096;
 const MBUFS_MAX: u64 = 128;
 
 /// What the router that lived throughout occupied.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Memory {
-    /// Of the process, under load, once every end system was served.
-    pub rss_kib_at_start: u64,
-    /// The same at the end.
-    pub rss_kib_at_end: u64,
+    /// The process, in KiB: under load, once every end system was served; then at equal distances in time; and at the end.
+    pub rss_kib: Vec<u64>,
     /// Packet buffers in use at the start, under load.
     pub mbufs_at_start: u64,
     /// Those at the end, without load.
@@ -30,7 +28,8 @@ pub struct Memory {
 
 impl Memory {
     fn is_flat(&self) -> bool {
-        self.rss_kib_at_end <= self.rss_kib_at_start + GROWTH_MAX_KIB
+        let ends = self.rss_kib.first().zip(self.rss_kib.last());
+        ends.is_some_and(|(start, end)| *end <= start + GROWTH_MAX_KIB)
             && self.mbufs_at_end <= self.mbufs_at_start + MBUFS_MAX
     }
 }
@@ -169,9 +168,13 @@ impl fmt::Display for Report {
         let memory = &self.memory;
         writeln!(
             f,
-            "r3: {} KiB at the start, {} KiB at the end; {} packet buffers in use, then {}; on hold at the end: {}",
-            memory.rss_kib_at_start,
-            memory.rss_kib_at_end,
+            "r3 occupied, in KiB, from the start to the end: {}; {} packet buffers in use, then {}; on hold at the end: {}",
+            memory
+                .rss_kib
+                .iter()
+                .map(u64::to_string)
+                .collect::<Vec<_>>()
+                .join(", "),
             memory.mbufs_at_start,
             memory.mbufs_at_end,
             self.held_at_end
