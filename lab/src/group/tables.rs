@@ -26,7 +26,7 @@ impl Group<'_> {
             } => LabError::Deadline {
                 awaited,
                 deadline,
-                detail: format!(":\n{}{}", last.join("\n"), self.said()),
+                detail: format!(":\n{}{}", last.join("\n"), self.said(30)),
             },
             other => other,
         })
