@@ -9,6 +9,7 @@
 //! | `verdicts` | what a change of the table means for packets |
 //! | `authority`, `collect` | when this router allocates, and what it has to know before |
 //! | `issue`, `plan` | the next allocation: what has to change, and who shall have what |
+//! | `tied` | groups of which one follows the other |
 //! | `balance` | load that follows traffic: measuring, asking for reviews, answering, collecting |
 //! | `reports`, `end_systems` | what is remembered of others' moves, and of end systems |
 //!
@@ -29,6 +30,7 @@ mod issue;
 mod life;
 mod plan;
 mod reports;
+mod tied;
 mod verdicts;
 mod voice;
 
@@ -88,6 +90,8 @@ pub struct LoadSharing {
     /// Whether the rest is this router's as soon as it knows every condition that the rest is not.
     rest_due: bool,
     drain: Drain,
+    /// Whether this router can take a share, as far as the groups tied to this one are concerned.
+    able: bool,
     counters: Counters,
     outputs: VecDeque<Output>,
 }
@@ -141,6 +145,7 @@ impl LoadSharing {
             ordered: BTreeMap::new(),
             rest_due: false,
             drain: Drain::No,
+            able: true,
             counters: Counters::default(),
             outputs: VecDeque::new(),
             config,

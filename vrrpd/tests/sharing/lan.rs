@@ -115,7 +115,12 @@ impl Lan {
             nodes: (0..routers).map(|_| None).collect(),
             lives: vec![0; routers],
             plugged: vec![true; routers],
-            priorities: (0..routers).map(|node| 200 - 10 * node as u8).collect(),
+            priorities: (0..routers as u8)
+                .map(|node| match settings.reversed {
+                    true => 100 + 10 * node,
+                    false => 200 - 10 * node,
+                })
+                .collect(),
             packets: Vec::new(),
             events: Vec::new(),
             sending: true,
@@ -153,6 +158,7 @@ impl Lan {
         config.mode = self.settings.mode;
         config.batch_len_max = self.settings.batch_len_max;
         config.review = self.settings.review.clone();
+        config.follows = self.settings.follows;
         config.end_system_age = self
             .settings
             .end_system_age

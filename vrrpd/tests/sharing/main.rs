@@ -13,3 +13,4 @@ mod orders;
 mod plane;
 mod review;
 mod scale;
+mod tied;

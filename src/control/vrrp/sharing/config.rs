@@ -150,6 +150,7 @@ impl SharingConfig {
             end_systems_max: settings.end_systems_max as usize,
             end_system_age: settings.end_system_age,
             review: settings.review(),
+            follows: false,
         }
     }
 }

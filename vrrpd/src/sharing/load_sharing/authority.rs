@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use super::collect::Collection;
 use super::plan::Plan;
+use super::tied::Followed;
 use super::{Event, LoadSharing, MoveError};
 use crate::sharing::allocation::Share;
 use crate::sharing::membership::silence_max;
@@ -52,6 +53,8 @@ pub(super) struct Ruling {
     pub(super) plan: Plan,
     /// The routers that it was made for.
     pub(super) takers: Vec<Share>,
+    /// What the group has that is followed, once it is known.
+    pub(super) followed: Option<Followed>,
     /// What the operator has moved, and where it stays.
     pub(super) pins: BTreeMap<Condition, RouterId>,
     /// Whether the rest is to come to this router, which learns from it.
@@ -265,6 +268,9 @@ impl LoadSharing {
         conditions: &[Condition],
         to: RouterId,
     ) -> Result<(), MoveError> {
+        if self.config.follows {
+            return Err(MoveError::Follows);
+        }
         let authority = self.authority();
         let working = match to == self.config.router {
             true => self.state() == MemberState::Working,

@@ -160,9 +160,12 @@ impl LoadSharing {
     ///
     /// # Errors
     ///
-    /// [`MoveError::NotAuthority`] or [`MoveError::Collecting`]: another router reviews, or this one cannot yet.
+    /// [`MoveError::NotAuthority`] or [`MoveError::Collecting`]: another router reviews, or this one cannot yet. [`MoveError::Follows`]: another group does.
     pub fn review_now(&mut self, now: Time) -> Result<Start, MoveError> {
         self.observe(now);
+        if self.config.follows {
+            return Err(MoveError::Follows);
+        }
         match self.authority {
             Authority::None => {
                 return Err(MoveError::NotAuthority {
@@ -187,7 +190,7 @@ impl LoadSharing {
 
     /// Asks for a review if this router has more than it wants (A8, A10).
     fn watch_loads(&mut self) {
-        if self.quiet || !self.balance.monitor.is_whole() {
+        if self.quiet || self.config.follows || !self.balance.monitor.is_whole() {
             return;
         }
         let totals = self.balance.monitor.totals();
@@ -294,6 +297,9 @@ impl LoadSharing {
         let Authority::Ruling(ruling) = &self.authority else {
             return;
         };
+        if self.config.follows {
+            return;
+        }
         if !ruling.unfinished.is_empty() {
             self.balance.moved_at = Some(self.now);
         }

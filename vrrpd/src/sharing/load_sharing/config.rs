@@ -48,6 +48,8 @@ pub struct Config {
     pub end_system_age: Duration,
     /// When the load is looked at, and shared anew.
     pub review: review::Config,
+    /// Whether another group decides who gets what: that whose table [`follow`](super::LoadSharing::follow) is given. No end systems are configured then.
+    pub follows: bool,
 }
 
 impl Config {
@@ -78,6 +80,7 @@ impl Config {
             end_systems_max: 65_536,
             end_system_age: Duration::from_secs(3600),
             review: review::Config::default(),
+            follows: false,
         }
     }
 
@@ -116,6 +119,9 @@ impl Config {
                 configured: self.end_systems.len(),
                 max: self.end_systems_max,
             });
+        }
+        if self.follows && !self.end_systems.is_empty() {
+            return Err(ConfigError::FollowerEndSystems);
         }
         if self.interval.is_zero() {
             return Err(ConfigError::Interval);
@@ -185,6 +191,9 @@ pub enum ConfigError {
         /// How many may be.
         max: usize,
     },
+    /// End systems in a group whose conditions are those of another.
+    #[error("a group that follows another has the end systems of that one, and none of its own")]
+    FollowerEndSystems,
     /// No time between advertisements.
     #[error("the advertisement interval must not be zero")]
     Interval,

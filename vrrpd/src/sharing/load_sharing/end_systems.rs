@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::LoadSharing;
 use super::issue::Draft;
+use super::tied::Followed;
 use crate::sharing::names::{Condition, Seen};
 use crate::sharing::table::Row;
 use crate::{Family, Time};
@@ -55,7 +56,8 @@ impl LoadSharing {
             || address == self.config.group.destination
             || self.trust.router_at(address).is_some();
         let unusual = address.is_unspecified() || address.is_multicast();
-        if Family::of(address) != self.config.group.family() || is_router || unusual {
+        let foreign = Family::of(address) != self.config.group.family();
+        if self.config.follows || foreign || is_router || unusual {
             return;
         }
         let condition = Condition::Address(address);
@@ -86,8 +88,13 @@ impl LoadSharing {
         self.review_soon();
     }
 
-    /// Those that are in no table. They are still routed as part of the rest, so whoever has that has them at first.
-    pub(super) fn take_up_end_systems(&mut self, draft: &mut Draft) -> bool {
+    /// Those that are in no table, be it that they were noticed, are configured, or are in the table that is followed. They are still routed as
+    /// part of the rest, so whoever has that has them at first.
+    pub(super) fn take_up_end_systems(
+        &mut self,
+        followed: Option<&Followed>,
+        draft: &mut Draft,
+    ) -> bool {
         let rest = draft.row(&self.table, Condition::Rest);
         let Some(rest) = rest.filter(|rest| rest.unfinished.is_none()) else {
             return false;
@@ -107,13 +114,16 @@ impl LoadSharing {
             true => &[],
             false => &self.config.end_systems[..],
         };
-        let configured = to_look_for.iter().map(|(address, node)| {
+        let elsewhere = followed.into_iter().flat_map(Followed::end_systems);
+        let elsewhere = elsewhere.map(|address| (address, None));
+        let configured = to_look_for.iter().copied().chain(elsewhere);
+        let configured = configured.map(|(address, node)| {
             let sighting = Sighting {
                 seen: Seen::Configured,
                 at: self.now,
-                node: *node,
+                node,
             };
-            (*address, sighting)
+            (address, sighting)
         });
         let waiting = self.end_systems.waiting.iter();
         let new: Vec<(IpAddr, Sighting)> = configured
@@ -168,10 +178,6 @@ impl LoadSharing {
             .map(|(condition, row)| (condition, row.router == rest.router))
             .take(CHANGED_MAX)
             .collect();
-        let (home, away): (Vec<_>, Vec<_>) = aged.into_iter().partition(|(_, home)| *home);
-        for (condition, _) in home {
-            draft.changes.entry(condition).or_insert(None);
-        }
-        away.into_iter().map(|(condition, _)| condition).collect()
+        draft.drop_where_the_rest_is(aged)
     }
 }

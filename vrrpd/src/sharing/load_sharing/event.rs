@@ -148,6 +148,9 @@ pub enum MoveError {
     /// It is about to allocate, and does not know yet how things are.
     #[error("this router is still asking the others how things are")]
     Collecting,
+    /// Another group decides.
+    #[error("this group follows another, which decides for both")]
+    Follows,
     /// No such condition.
     #[error("{0} is in no table")]
     UnknownCondition(Condition),

@@ -102,7 +102,7 @@ impl LoadSharing {
             _ => self.table.receive(self.now, head, allocation)?,
         };
         self.highest = self.highest.max(head.version);
-        self.follow(&changes);
+        self.heed_changes(&changes);
         self.heed_states(&states);
         self.take_up();
         self.voice

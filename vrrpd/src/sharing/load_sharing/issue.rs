@@ -69,6 +69,18 @@ impl Draft {
         unchanged.chain(changed)
     }
 
+    /// Takes conditions out of the table that are where the rest is, as said of each; the others are still to go there.
+    pub(super) fn drop_where_the_rest_is(
+        &mut self,
+        conditions: Vec<(Condition, bool)>,
+    ) -> Vec<Condition> {
+        let (home, away): (Vec<_>, Vec<_>) = conditions.into_iter().partition(|(_, home)| *home);
+        for (condition, _) in home {
+            self.changes.entry(condition).or_insert(None);
+        }
+        away.into_iter().map(|(condition, _)| condition).collect()
+    }
+
     /// Settles a condition whose move has ended.
     fn settle(&mut self, table: &Table, condition: Condition, router: RouterId) {
         if let Some(row) = self.row(table, condition) {
@@ -106,7 +118,7 @@ impl LoadSharing {
         };
         self.settle_moves(&ruling, &mut draft);
         self.take_over(&mut draft);
-        self.assign(&mut draft);
+        self.assign(&ruling, &mut draft);
         self.plan_anew(&mut ruling, &mut draft);
         let records = self.records();
         let version = Version {
@@ -225,8 +237,11 @@ impl LoadSharing {
         if !newcomers.is_empty() && ruling.allocate_at.is_none() {
             ruling.allocate_at = Some(self.now + self.interval.min(JOIN_DELAY_MAX));
         }
-        let retired = self.give_up_end_systems(draft);
-        let new = self.take_up_end_systems(draft);
+        let retired = match &ruling.followed {
+            Some(followed) => self.retire(followed, draft),
+            None => self.give_up_end_systems(draft),
+        };
+        let new = self.take_up_end_systems(ruling.followed.as_ref(), draft);
         if !draft.reverted.is_empty() {
             // What came to nothing is tried again, but not at once.
             let again = self.now + self.interval.min(JOIN_DELAY_MAX);
@@ -348,7 +363,7 @@ impl LoadSharing {
                 super::Drain::No => MemberState::Working,
                 super::Drain::Draining | super::Drain::Drained => MemberState::Draining,
             },
-            weight: self.config.weight,
+            weight: self.weight(),
         };
         let mut records = self.membership.records();
         records.push(own);
@@ -417,7 +432,7 @@ impl LoadSharing {
             version,
             conditions,
         });
-        self.follow(&changed);
+        self.heed_changes(&changed);
         self.take_up();
         self.voice.respond_soon(self.now);
     }

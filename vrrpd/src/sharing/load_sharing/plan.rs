@@ -18,7 +18,7 @@ impl LoadSharing {
     pub(super) fn takers(&self) -> impl Iterator<Item = Share> + '_ {
         let own = Share {
             router: self.config.router,
-            weight: self.config.weight,
+            weight: self.weight(),
         };
         let own = (self.drain == Drain::No).then_some(own);
         let others = self
@@ -36,7 +36,7 @@ impl LoadSharing {
     }
 
     /// Gives a router to each condition that nobody is in charge of any more, or yet. The others stay where they are.
-    pub(super) fn assign(&self, draft: &mut Draft) {
+    pub(super) fn assign(&self, ruling: &Ruling, draft: &mut Draft) {
         let unowned = std::mem::take(&mut draft.unowned);
         if unowned.is_empty() {
             return;
@@ -56,11 +56,14 @@ impl LoadSharing {
         let loads: Vec<Load> = rows
             .iter()
             .map(|(condition, row)| {
-                let owned = !unowned.contains(condition);
+                let owner = match unowned.contains(condition) {
+                    true => ruling.leading(*condition, &shares),
+                    false => Some(row.router),
+                };
                 Load {
                     bit_per_s: row.bit_per_s(),
-                    router: owned.then_some(row.router),
-                    pinned: owned,
+                    router: owner,
+                    pinned: owner.is_some(),
                 }
             })
             .collect();
@@ -81,7 +84,10 @@ impl LoadSharing {
         if unowned.contains(&Condition::Rest)
             && let Some(row) = draft.row(&self.table, Condition::Rest)
         {
-            let router = self.home_of_rest(&shares).unwrap_or(self.config.router);
+            let router = ruling
+                .leading(Condition::Rest, &shares)
+                .or_else(|| self.home_of_rest(&shares))
+                .unwrap_or(self.config.router);
             let row = Row {
                 router,
                 unfinished: None,
@@ -104,6 +110,10 @@ impl LoadSharing {
         let shares: Vec<Share> = self.takers().collect();
         let takes = |router: RouterId| shares.iter().any(|share| share.router == router);
         ruling.pins.retain(|_, router| takes(*router));
+        let wanted_at = |condition: &Condition| {
+            let by_hand = || ruling.pins.get(condition).copied();
+            ruling.leading(*condition, &shares).or_else(by_hand)
+        };
         let mut plan = Plan::new();
         // What is on its way to a router that is not to have it goes on from there, when it has come.
         let mut move_to = |condition: Condition, row: &Row, to: RouterId| {
@@ -114,9 +124,7 @@ impl LoadSharing {
 
         let rest = draft.row(&self.table, Condition::Rest);
         let home = match rest {
-            _ if ruling.pins.contains_key(&Condition::Rest) => {
-                ruling.pins.get(&Condition::Rest).copied()
-            }
+            _ if wanted_at(&Condition::Rest).is_some() => wanted_at(&Condition::Rest),
             Some(row) if takes(row.router) && !ruling.wants_rest => Some(row.router),
             _ => self.home_of_rest(&shares),
         };
@@ -135,8 +143,10 @@ impl LoadSharing {
             .map(|(condition, row)| {
                 let wanted = match retired.contains(condition) {
                     true => rest.map(|rest| rest.router),
-                    false => ruling.pins.get(condition).copied(),
+                    false => wanted_at(condition),
                 };
+                // Of its own accord a group that follows moves nothing.
+                let stays = self.config.follows && takes(row.router);
                 // A newcomer without traffic yet costs nobody anything, so it may go where there are fewest.
                 let anywhere = measure != Measure::Count
                     && wanted.is_none()
@@ -144,7 +154,9 @@ impl LoadSharing {
                 Load {
                     bit_per_s: row.bit_per_s(),
                     router: (!anywhere).then(|| wanted.unwrap_or(row.router)),
-                    pinned: wanted.is_some() || row.unfinished.is_some() && takes(row.router),
+                    pinned: wanted.is_some()
+                        || stays
+                        || row.unfinished.is_some() && takes(row.router),
                 }
             })
             .collect();

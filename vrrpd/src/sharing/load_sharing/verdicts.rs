@@ -76,7 +76,7 @@ impl Consequences {
 
 impl LoadSharing {
     /// Does what changes of the table ask for.
-    pub(super) fn follow(&mut self, changes: &[Change]) {
+    pub(super) fn heed_changes(&mut self, changes: &[Change]) {
         for change in changes {
             let is = change.after.and_then(|(_, unfinished)| unfinished);
             // An order of which not everything was here may be over already.

@@ -179,7 +179,7 @@ impl LoadSharing {
             state: self.state(),
             master: self.vrrp == State::Master,
             wants_table: false,
-            weight: self.config.weight,
+            weight: self.weight(),
             mode: self.config.mode,
             entries: 0,
             digest: 0,

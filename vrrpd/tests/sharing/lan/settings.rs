@@ -32,6 +32,10 @@ pub(crate) struct Settings {
     pub(crate) capacities: BTreeMap<usize, u64>,
     pub(crate) review: vrrpd::sharing::review::Config,
     pub(crate) end_system_age: Option<Duration>,
+    /// Whether another group decides who gets what.
+    pub(crate) follows: bool,
+    /// Whether the last router has the highest priority, and not the first.
+    pub(crate) reversed: bool,
 }
 
 impl Settings {
@@ -51,6 +55,8 @@ impl Settings {
             capacities: BTreeMap::new(),
             review: vrrpd::sharing::review::Config::default(),
             end_system_age: None,
+            follows: false,
+            reversed: false,
         }
     }
 }
