@@ -161,6 +161,7 @@ impl<'a> Group<'a> {
         };
         let ids: Vec<String> = seen
             .iter()
+            .filter(|(index, _)| !self.net.is_server(*index, &self.setup))
             .map(|(index, _)| Sharing::router(*index).to_string())
             .collect();
         seen.first().is_some_and(|(_, first)| {

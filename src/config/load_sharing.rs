@@ -11,6 +11,7 @@ use dataplane::MatchOn;
 use dataplane::addr::Ipv4Prefix;
 use serde::{Serialize, Serializer};
 use toml::de::DeValue;
+use vrrpd::sharing::load_sharing::Role;
 use vrrpd::sharing::moves;
 use vrrpd::sharing::names::Mode;
 use vrrpd::sharing::review;
@@ -37,6 +38,9 @@ pub struct LoadSharingConfig {
     /// This router's name in the group; without it, its address on the port.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub router_id: Option<Located<Ipv4Addr>>,
+    /// What this router is there for.
+    #[serde(serialize_with = "serialize_role")]
+    pub role: Role,
     /// This router's share relative to the others'; 0 for none.
     pub weight: u16,
     /// Which address of a packet is that of the end system.
@@ -126,6 +130,16 @@ const MATCHES: [(&str, MatchOn); 2] = [
     ("destination", MatchOn::Destination),
 ];
 
+const ROLES: [(&str, Role); 2] = [
+    ("router", Role::Router),
+    ("substitution-server", Role::SubstitutionServer),
+];
+
+fn serialize_role<S: Serializer>(role: &Role, serializer: S) -> Result<S::Ok, S::Error> {
+    let word = ROLES.iter().find(|(_, known)| known == role);
+    serializer.serialize_str(word.map_or("router", |(word, _)| word))
+}
+
 fn serialize_mode<S: Serializer>(mode: &Mode, serializer: S) -> Result<S::Ok, S::Error> {
     let word = MODES.iter().find(|(_, known)| known == mode);
     serializer.serialize_str(word.map_or("sequence", |(word, _)| word))
@@ -159,6 +173,9 @@ impl LoadSharingConfig {
                 )
                 .value,
             router_id: table.optional(mistakes, "router-id", router_id),
+            role: table
+                .with_default(mistakes, "role", Role::Router, value::choice(&ROLES))
+                .value,
             weight: table
                 .with_default(mistakes, "weight", 100, value::integer(0..=u16::MAX, ""))
                 .value,

@@ -260,6 +260,8 @@ const WRONG: &[Wrong] = &[
     Wrong("vrid = 7", "vrid = 7\nload-sharing = { authentication = \"none\", end-systems = [\"192.0.2.9\", \"192.0.2.8/29\"] }", "\"192.0.2.8/29\"", "192.0.2.9 is given twice", "each end system once"),
     Wrong("vrid = 7", "vrid = 7\nload-sharing = { authentication = \"none\", end-systems-max = 4, end-systems = [\"192.0.2.8/29\"] }", "\"192.0.2.8/29\"", "more end systems than `end-systems-max`, 4", "raise"),
     Wrong("vrid = 7", "vrid = 7\nload-sharing = { authentication = \"none\", node = [{ end-systems = [] }] }", "{ end-systems", "has no `address`", "\"192.0.2.9\""),
+    Wrong("[\"192.0.2.1\"]\n", "[\"192.0.2.2\"]\npriority = 255\nload-sharing = { authentication = \"none\", role = \"substitution-server\" }\n", "255\nload", "never is master", "1 to 254"),
+    Wrong("vrid = 7", "vrid = 7\nload-sharing = { authentication = \"none\", role = \"server\" }", "\"server\"", "server", "substitution-server"),
     Wrong("vrid = 7", "vrid = 7\nsource-mac = \"virtual\"\nload-sharing = { authentication = \"none\" }", "\"virtual\"\nload", "deliver everything to one router", "remove `source-mac`"),
     Wrong("[workers]", "[[workers]]", "[[workers]]", "there is only one [workers]", "write `[workers]`"),
     Wrong("[workers]", "[log]\nlevel = \"loud\"\n[workers]", "\"loud\"", "none of \"error\", \"warn\"", "choose one of"),

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 use toml::de::DeValue;
+use vrrpd::sharing::load_sharing::Role;
+use vrrpd::wire::PRIORITY_OWNER;
 use vrrpd::{Authentication, Checksum, Peers, Version, Vrid};
 
 use super::announcement::AnnouncementConfig;
@@ -203,6 +205,18 @@ impl VirtualRouterConfig {
                 ),
             );
         }
+        let is_server = load_sharing
+            .as_ref()
+            .is_some_and(|sharing| sharing.role == Role::SubstitutionServer);
+        if is_server && priority.value == PRIORITY_OWNER {
+            mistakes.note(
+                &priority.span,
+                Mistake::new(
+                    "a substitution server never is master, and so no owner either",
+                    "choose a priority of 1 to 254, or remove `role`",
+                ),
+            );
+        }
         table.close(mistakes);
         Some(Self {
             vrid: vrid?,
@@ -224,6 +238,12 @@ impl VirtualRouterConfig {
             tracks,
             load_sharing,
         })
+    }
+
+    /// Whether this router does control work for the group, and routes nothing.
+    fn is_server(&self) -> bool {
+        let sharing = self.load_sharing.as_ref();
+        sharing.is_some_and(|sharing| sharing.role == Role::SubstitutionServer)
     }
 
     fn check(&self, ports: &Ports, mistakes: &mut Mistakes) {
@@ -346,6 +366,7 @@ impl VirtualRouterConfig {
             };
         }
         config.announcements = self.announcements.protocol();
+        config.candidate = !self.is_server();
         Some(config)
     }
 }

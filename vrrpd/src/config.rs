@@ -133,6 +133,9 @@ pub struct Config {
     pub tracks: Vec<Track>,
     /// How a take-over is announced to the link.
     pub announcements: Announcements,
+    /// Whether this router may become master. One that may not is a backup always, and says by [`Output::MasterLost`](crate::Output::MasterLost) when it
+    /// misses the master: a substitution server, which routes nothing.
+    pub candidate: bool,
 }
 
 impl Config {
@@ -152,6 +155,7 @@ impl Config {
             peers: Peers::default(),
             tracks: Vec::new(),
             announcements: Announcements::default(),
+            candidate: true,
         }
     }
 

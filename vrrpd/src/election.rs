@@ -71,6 +71,8 @@ pub(crate) struct Parameters {
     pub(crate) preempt: bool,
     /// How long it is tolerated first.
     pub(crate) preempt_delay: Duration,
+    /// Whether this router may become master.
+    pub(crate) candidate: bool,
 }
 
 /// How the versions differ in time.
@@ -132,6 +134,8 @@ pub(crate) struct Step {
     pub(crate) transition: Option<Transition>,
     /// Nobody listened for so long that listening starts anew.
     pub(crate) stalled: Option<Duration>,
+    /// This master fell silent or resigned, and this router may not take its place.
+    pub(crate) lost: Option<IpAddr>,
 }
 
 /// The state with what belongs to it alone.
@@ -264,8 +268,11 @@ impl Election {
         let at = at.into();
         let Moment { now, heard } = at;
         let priority = self.parameters.priority;
+        let candidate = self.parameters.candidate;
         match (self.role, event) {
-            (Role::Initialise, Event::Startup(cause)) if priority == PRIORITY_OWNER => {
+            (Role::Initialise, Event::Startup(cause))
+                if priority == PRIORITY_OWNER && candidate =>
+            {
                 self.become_master(now, cause)
             }
             (Role::Initialise, Event::Startup(cause)) => self.become_backup(now, None, cause),
@@ -276,6 +283,15 @@ impl Election {
 
             (Role::Backup { .. }, Event::Startup(_)) => Step::default(),
             (Role::Backup { .. }, Event::Shutdown(cause)) => self.shut_down(now, cause),
+            (Role::Backup { down_at, .. }, Event::Tick) if down_at <= heard && !candidate => {
+                let lost = self.master.map(|(master, _)| master);
+                self.follow(None);
+                self.listen(now);
+                Step {
+                    lost,
+                    ..Step::default()
+                }
+            }
             (Role::Backup { down_at, waiting }, Event::Tick) if down_at <= heard => {
                 let cause = self.cause_of_taking_over(now, waiting);
                 self.become_master(now, cause)
@@ -360,7 +376,7 @@ impl Election {
     /// Whether a master of `priority` is to be ousted, now that one was heard.
     fn preempts(&mut self, now: Time, priority: u8) -> bool {
         let own = self.parameters;
-        if priority >= own.priority {
+        if priority >= own.priority || !own.candidate {
             self.preempt_at = None;
             return false;
         }

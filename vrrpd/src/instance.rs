@@ -354,6 +354,7 @@ impl VirtualRouter {
             advertise,
             transition,
             stalled,
+            lost,
         } = self.election.step(self.moment(), event);
         if let Some(away) = stalled {
             self.counters.stalls += 1;
@@ -361,6 +362,9 @@ impl VirtualRouter {
         }
         if let Some(priority) = advertise {
             self.advertise(priority);
+        }
+        if let Some(master) = lost {
+            self.queue(Output::MasterLost { master });
         }
         if let Some(transition) = transition {
             self.since = self.now;
@@ -444,5 +448,6 @@ fn parameters(config: &Config, local: IpAddr, tracks: &Tracks) -> Parameters {
         interval: config.interval,
         preempt: config.preempt,
         preempt_delay: config.preempt_delay,
+        candidate: config.candidate,
     }
 }

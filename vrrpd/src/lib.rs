@@ -44,6 +44,7 @@
 //!             Output::Transmit(message) => assert_eq!(message.payload.len(), 12),
 //!             Output::Announce(address) => assert_eq!(address, gateway),
 //!             Output::StateChanged(transition) => println!("{transition}"),
+//!             Output::MasterLost { master } => println!("{master} is gone"),
 //!             Output::Stalled { away } => println!("nobody listened for {away:?}"),
 //!         }
 //!     }

@@ -16,6 +16,11 @@ pub enum Output {
     Announce(IpAddr),
     /// The state changed. From now on [`crate::VirtualRouter::is_master`] says who answers for the addresses.
     StateChanged(Transition),
+    /// This master fell silent, or has resigned, and this router [may not](crate::Config::candidate) take its place.
+    MasterLost {
+        /// Its address.
+        master: IpAddr,
+    },
     /// The driver did not listen for so long that what was heard before says nothing any more.
     Stalled {
         /// How long it was away.

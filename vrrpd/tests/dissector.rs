@@ -14,7 +14,7 @@ use vrrpd::sharing::names::{
 use vrrpd::sharing::wire::{
     Accepted, Acquaintance, Allocation, Answer, AnswerStatus, Body, ConditionRate, Confirmation,
     Entry, FragmentRange, Group, Head, Key, Kind, MoveReport, MoveStatus, RateRequest,
-    RateResponse, Response, ReviewRequest, RouterRecord, TcpMark, Threshold, seal,
+    RateResponse, Response, ReviewRequest, RouterRecord, Sighting, TcpMark, Threshold, seal,
 };
 use vrrpd::{Family, Vrid};
 
@@ -62,6 +62,7 @@ fn bodies(family: Family) -> Vec<Body> {
         Body::Response(Response {
             state: MemberState::Draining,
             master: true,
+            authority: false,
             wants_table: false,
             weight: 10,
             mode: Mode::Sequence,
@@ -80,6 +81,11 @@ fn bodies(family: Family) -> Vec<Body> {
                 name: name(),
                 status: MoveStatus::Ready,
                 conditions: vec![end_system],
+            }],
+            sightings: vec![Sighting {
+                address: address(family, 78),
+                node: Some(address(family, 79)),
+                seen: Seen::Neighbour,
             }],
         }),
         Body::Allocation(Allocation {
@@ -291,6 +297,8 @@ fn tshark_reads_every_field_of_every_type() {
             (2, named("state"), "3".to_owned()),
             (2, named("master"), "1".to_owned()),
             (2, named("wants_table"), "0".to_owned()),
+            (2, named("authority"), "0".to_owned()),
+            (2, named("seen"), "2".to_owned()),
             (2, named("weight"), "10".to_owned()),
             (2, named("mode"), "2".to_owned()),
             (2, named("entries"), "2".to_owned()),

@@ -109,6 +109,7 @@ fn response(trust: &Trust) -> Response {
     Response {
         state: MemberState::Working,
         master: false,
+        authority: false,
         wants_table: false,
         weight: 1,
         mode: Mode::Sequence,
@@ -119,6 +120,7 @@ fn response(trust: &Trust) -> Response {
         acquaintances: trust.acquaintances(),
         missing: Vec::new(),
         moves: Vec::new(),
+        sightings: Vec::new(),
     }
 }
 

@@ -54,6 +54,8 @@ pub struct Setup {
     pub lan: String,
     /// The lines of its load sharing, authentication among them; none: the master routes alone.
     pub sharing: Option<String>,
+    /// How many of the last machines are substitution servers, on the LAN alone.
+    pub servers: u8,
 }
 
 impl Default for Setup {
@@ -63,6 +65,7 @@ impl Default for Setup {
             interval: "1s",
             lan: String::new(),
             sharing: Some(format!("{KEYS}\n")),
+            servers: 0,
         }
     }
 }
@@ -172,6 +175,12 @@ impl Sharing {
         End::of(&self.routers[usize::from(index)], interface)
     }
 
+    /// Whether a machine is a substitution server.
+    #[must_use]
+    pub fn is_server(&self, index: u8, setup: &Setup) -> bool {
+        usize::from(index) + usize::from(setup.servers) >= self.routers.len()
+    }
+
     /// The configuration of a router. The first router is master on the LAN, the last one on the carrier's side.
     #[must_use]
     pub fn configuration(&self, index: u8, setup: &Setup) -> String {
@@ -179,7 +188,9 @@ impl Sharing {
             interval,
             lan,
             sharing,
+            servers: _,
         } = setup;
+        let is_server = self.is_server(index, setup);
         // What else happens on the machine shall neither hold the routers up nor take their memory.
         let mut text = String::from(
             "[eal]\nhuge-pages = \"off\"\n\n[workers]\nidle-sleep = \"50us\"\n\n[control]\nrealtime-priority = 10\n\n",
@@ -188,26 +199,38 @@ impl Sharing {
             (0, LAN, Self::router(index)),
             (1, CARRIER, Self::router_at_carrier(index)),
         ] {
+            if is_server && name == CARRIER {
+                continue;
+            }
             // Writing to a string does not fail.
             let _ = writeln!(
                 text,
                 "[[port]]\nname = \"{name}\"\ndevice = \"net_af_packet{number},iface={name}\"\naddresses = [\"{address}/24\"]\n"
             );
         }
+        if !is_server {
+            let _ = write!(
+                text,
+                "[[virtual-router]]\nvrid = 8\nport = \"{CARRIER}\"\nvirtual-addresses = [\"{}\"]\npriority = {}\n\
+                 advertisement-interval = \"{interval}\"\n\n",
+                Self::CARRIER_GATEWAY,
+                100 + 10 * index,
+            );
+        }
         let _ = write!(
             text,
-            "[[virtual-router]]\nvrid = 8\nport = \"{CARRIER}\"\nvirtual-addresses = [\"{}\"]\npriority = {}\n\
-             advertisement-interval = \"{interval}\"\n\n\
-             [[virtual-router]]\nvrid = {}\nport = \"{LAN}\"\nvirtual-addresses = [\"{}\"]\npriority = {}\n\
+            "[[virtual-router]]\nvrid = {}\nport = \"{LAN}\"\nvirtual-addresses = [\"{}\"]\npriority = {}\n\
              advertisement-interval = \"{interval}\"\n{lan}\n",
-            Self::CARRIER_GATEWAY,
-            100 + 10 * index,
             Self::VRID,
             Self::GATEWAY,
             200 - 10 * index,
         );
         if let Some(sharing) = sharing {
-            let _ = write!(text, "[virtual-router.load-sharing]\n{sharing}");
+            let role = match is_server {
+                true => "role = \"substitution-server\"\n",
+                false => "",
+            };
+            let _ = write!(text, "[virtual-router.load-sharing]\n{role}{sharing}");
         }
         text
     }

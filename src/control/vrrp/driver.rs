@@ -572,6 +572,11 @@ impl Group {
                 address,
             }),
             vrrpd::Output::StateChanged(transition) => self.changed(transition, outbox),
+            vrrpd::Output::MasterLost { master } => tracing::info!(
+                port = self.config.port_name,
+                vrid = self.config.protocol.vrid.get(),
+                "nothing from master {master} any more"
+            ),
             // Virtual routers here have IPv4 addresses alone, and stalls are taken together by the caller.
             vrrpd::Output::Announce(IpAddr::V6(_)) | vrrpd::Output::Stalled { .. } => {}
         }

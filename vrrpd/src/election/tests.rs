@@ -21,6 +21,7 @@ fn parameters(priority: u8) -> Parameters {
         interval: INTERVAL,
         preempt: true,
         preempt_delay: Duration::ZERO,
+        candidate: true,
     }
 }
 

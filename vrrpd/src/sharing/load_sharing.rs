@@ -9,6 +9,7 @@
 //! | `verdicts` | what a change of the table means for packets |
 //! | `authority`, `collect` | when this router allocates, and what it has to know before |
 //! | `issue`, `plan` | the next allocation: what has to change, and who shall have what |
+//! | `server` | which router does the control work, if one is there for nothing else |
 //! | `tied` | groups of which one follows the other |
 //! | `balance` | load that follows traffic: measuring, asking for reviews, answering, collecting |
 //! | `reports`, `end_systems` | what is remembered of others' moves, and of end systems |
@@ -30,6 +31,7 @@ mod issue;
 mod life;
 mod plan;
 mod reports;
+mod server;
 mod tied;
 mod verdicts;
 mod voice;
@@ -39,7 +41,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 pub use balance::Review;
-pub use config::{Config, ConfigError};
+pub use config::{Config, ConfigError, Role};
 pub use event::{Counters, Event, MoveError, Output};
 
 use super::membership::{Membership, silence_max};
@@ -227,7 +229,7 @@ impl LoadSharing {
         self.settle();
     }
 
-    /// The VRRP state is `state` now. If that is because the master fell silent or resigned, `missed` is its address.
+    /// The VRRP state is `state` now, or still. If the master fell silent or resigned, `missed` is its address.
     pub fn vrrp_changed(&mut self, now: Time, state: State, missed: Option<IpAddr>) {
         self.observe(now);
         if let Some(router) = missed.and_then(|address| self.trust.router_at(address))
@@ -420,6 +422,9 @@ impl LoadSharing {
     /// How this router regards itself.
     #[must_use]
     pub fn state(&self) -> MemberState {
+        if self.is_server() {
+            return self.server_state();
+        }
         if self.drain != Drain::No {
             return MemberState::Draining;
         }

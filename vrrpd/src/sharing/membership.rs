@@ -43,6 +43,8 @@ pub struct Member {
     pub priority: u8,
     /// Whether it says that it is VRRP master.
     pub master: bool,
+    /// Whether it says that it allocates.
+    pub authority: bool,
     /// The allocation that it has installed.
     pub installed: Version,
     /// The digest of that table.
@@ -165,9 +167,11 @@ impl Membership {
         }
         let before = self.members.get(&router).map(|member| member.state);
         let state = match (before, response.state) {
-            (_, MemberState::SubstitutionServer | MemberState::SubstitutionServerFaulty) => {
-                MemberState::SubstitutionServer
-            }
+            // The latter says that it ends.
+            (
+                _,
+                state @ (MemberState::SubstitutionServer | MemberState::SubstitutionServerFaulty),
+            ) => state,
             (Some(MemberState::Working | MemberState::Draining), MemberState::Draining) => {
                 MemberState::Draining
             }
@@ -181,6 +185,7 @@ impl Membership {
                 weight: response.weight,
                 priority: head.priority,
                 master: response.master,
+                authority: response.authority,
                 installed: head.version,
                 digest: response.digest,
                 heard_at: now,
@@ -190,6 +195,7 @@ impl Membership {
         if before != Some(state) {
             events.push(match state {
                 MemberState::SubstitutionServer => Event::ServerAnswers(router),
+                MemberState::SubstitutionServerFaulty => Event::ServerFaulty(router),
                 MemberState::Draining => Event::Draining(router),
                 MemberState::Working => Event::DrainingEnded(router),
                 _ => Event::Suspended(router),

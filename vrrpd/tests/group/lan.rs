@@ -352,6 +352,7 @@ impl Lan {
                         assert_ne!(transition.from, transition.to);
                         node.transitions.push(transition);
                     }
+                    Output::MasterLost { .. } => unreachable!("every router may become master"),
                     Output::Stalled { away } => node.stalls.push(away),
                 }
             }

@@ -13,7 +13,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use vrrpd::sharing::LoadSharing;
-use vrrpd::sharing::load_sharing::{self, Event};
+use vrrpd::sharing::load_sharing::{self, Event, Role};
 use vrrpd::sharing::moves;
 use vrrpd::sharing::names::{BootId, Condition, RouterId};
 use vrrpd::sharing::wire::{Group, Key};
@@ -98,10 +98,6 @@ pub(crate) fn host(number: usize) -> Condition {
     Condition::Address(Ipv4Addr::from_bits(0x0a00_0001 + u32::try_from(number).unwrap()).into())
 }
 
-pub(crate) fn vrid() -> Vrid {
-    Vrid::new(7).unwrap()
-}
-
 impl Lan {
     pub(crate) fn new(settings: Settings) -> Lan {
         let routers = settings.routers;
@@ -143,13 +139,18 @@ impl Lan {
         lan
     }
 
+    fn vrid(&self) -> Vrid {
+        Vrid::new(self.settings.vrid).unwrap()
+    }
+
     pub(crate) fn config(&self, node: usize) -> load_sharing::Config {
+        let vrid = self.vrid();
         let group = Group {
             version: 3,
-            vrid: vrid(),
+            vrid,
             destination: gateway(),
         };
-        let key = Key::new(1, b"a secret of sixteen octets", vrid(), Family::Ipv4).unwrap();
+        let key = Key::new(1, b"a secret of sixteen octets", vrid, Family::Ipv4).unwrap();
         let boot = BootId(1_000_000 * (1 + node as u64) + 1_000 * u64::from(self.lives[node]));
         let mut config =
             load_sharing::Config::new(group, address(node), router(node), boot, vec![key]);
@@ -159,6 +160,9 @@ impl Lan {
         config.batch_len_max = self.settings.batch_len_max;
         config.review = self.settings.review.clone();
         config.follows = self.settings.follows;
+        if self.settings.servers.contains(&node) {
+            config.role = Role::SubstitutionServer;
+        }
         config.end_system_age = self
             .settings
             .end_system_age
@@ -193,9 +197,10 @@ impl Lan {
         let version = Version::V3 {
             checksum: Checksum::Auto,
         };
-        let mut config = Config::new(vrid(), version, vec![gateway()]);
+        let mut config = Config::new(self.vrid(), version, vec![gateway()]);
         config.priority = self.priorities[node];
         config.interval = Duration::from_nanos(INTERVAL);
+        config.candidate = !self.settings.servers.contains(&node);
         let mut vrrp = VirtualRouter::new(config, address(node), now).unwrap();
         vrrp.port_link(now, self.plugged[node]);
         let plain = self.settings.plain.contains(&node);

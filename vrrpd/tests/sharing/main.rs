@@ -13,4 +13,5 @@ mod orders;
 mod plane;
 mod review;
 mod scale;
+mod server;
 mod tied;

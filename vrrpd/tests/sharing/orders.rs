@@ -8,7 +8,7 @@ use crate::life::{check, exact, seeds, settled};
 
 #[test]
 fn moves_by_hand_between_any_two_routers_harm_no_packet_whatever_the_link_does() {
-    for seed in 0..seeds(8) {
+    for seed in 0..seeds(4) {
         let mut lan = settled(Settings {
             loss: seed % 4 * 10,
             doubled: 10,
@@ -112,7 +112,7 @@ fn an_order_that_cannot_be_carried_out_says_why() {
 
 #[test]
 fn any_router_is_drained_and_restarted_without_harming_a_packet() {
-    for seed in 0..seeds(8) {
+    for seed in 0..seeds(4) {
         let mut lan = settled(Settings {
             loss: seed % 3 * 10,
             ..Settings::new(seed)
@@ -151,7 +151,7 @@ fn a_router_alone_is_drained_at_once() {
 
 #[test]
 fn timer_mode_doubles_nothing() {
-    for seed in 0..seeds(8) {
+    for seed in 0..seeds(4) {
         let mut lan = settled(Settings {
             mode: Mode::Timer,
             loss: seed % 3 * 10,

@@ -64,6 +64,11 @@ impl Plane {
         self.commands.push_back(order);
     }
 
+    /// Whether nothing was ever asked of it.
+    pub(crate) fn is_untouched(&self) -> bool {
+        self.published.is_empty() && self.verdicts.is_empty() && self.commands.is_empty()
+    }
+
     pub(crate) fn is_idle(&self) -> bool {
         self.queue.is_empty() && self.commands.is_empty() && self.verdicts == self.published
     }

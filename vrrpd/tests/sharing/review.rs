@@ -11,13 +11,13 @@ use crate::life::{check, exact};
 
 const HOLD: u64 = 400 * MS;
 
-fn settings(seed: u64) -> Settings {
+pub(crate) fn settings(seed: u64) -> Settings {
     Settings {
         hosts: 24,
         configured: 24,
         batch_len_max: 4,
         // No more than the workers can do.
-        pause: 1500 * US,
+        pause: 4500 * US,
         review: Config {
             window: Duration::from_millis(200),
             hold: Duration::from_nanos(HOLD),
@@ -31,7 +31,7 @@ fn settings(seed: u64) -> Settings {
 }
 
 /// A group at rest that shares by count.
-fn settled(settings: Settings) -> Lan {
+pub(crate) fn settled(settings: Settings) -> Lan {
     let mut lan = Lan::started(settings);
     lan.run_until(3_000 * MS, Lan::is_settled);
     lan.run(100 * MS);
@@ -47,16 +47,15 @@ fn carried(lan: &Lan, node: usize) -> u64 {
         .sum()
 }
 
-fn max_over_mean(lan: &Lan) -> f64 {
-    let carried: Vec<u64> = (0..lan.nodes.len())
-        .map(|node| carried(lan, node))
-        .collect();
+pub(crate) fn max_over_mean(lan: &Lan) -> f64 {
+    let routers = lan.routers().map(|(node, _)| node);
+    let carried: Vec<u64> = routers.map(|node| carried(lan, node)).collect();
     let mean = carried.iter().sum::<u64>() as f64 / carried.len() as f64;
     carried.into_iter().max().unwrap() as f64 / mean
 }
 
 /// Whoever is with `node` sends six times as much as the others.
-fn skew(lan: &mut Lan, node: usize) {
+pub(crate) fn skew(lan: &mut Lan, node: usize) {
     let table = lan.sharing(0).table();
     let octets = (0..lan.settings.hosts).map(|number| {
         let row = table.row(host(number)).unwrap();
@@ -79,31 +78,29 @@ fn collections(lan: &Lan) -> u64 {
 
 #[test]
 fn a_skewed_load_is_rebalanced_by_itself_without_harming_a_packet_and_then_left_alone() {
-    for (seed, loss) in [(1, 0), (2, 0), (3, 20), (4, 20)] {
-        for skewed in [0, 2] {
-            let mut lan = settled(Settings {
-                loss,
-                ..settings(seed)
-            });
-            let from = lan.now;
-            skew(&mut lan, skewed);
-            assert!(max_over_mean(&lan) > 2.0, "{}", lan.state());
-            lan.run_until(10 * HOLD, |lan| max_over_mean(lan) < 1.1);
-            lan.run_until(3_000 * MS, Lan::is_settled);
-            // The first review may have seen a part of the change only.
-            lan.run(2 * HOLD);
-            assert!(reallocations(&lan) <= 2, "{}", lan.state());
-            let allocation: Vec<_> = (0..24).map(|number| lan.routing(host(number))).collect();
-            let (before, reviewed) = (reallocations(&lan), collections(&lan));
-            // Where messages are lost, a review takes longer.
-            lan.run_until(30 * HOLD, |lan| collections(lan) >= reviewed + 5);
-            lan.run(HOLD);
-            let after: Vec<_> = (0..24).map(|number| lan.routing(host(number))).collect();
-            assert_eq!(reallocations(&lan), before, "{}", lan.state());
-            assert_eq!(after, allocation);
-            check(&lan);
-            exact(&lan, from);
-        }
+    for (seed, loss, skewed) in [(1, 0, 0), (2, 20, 2)] {
+        let mut lan = settled(Settings {
+            loss,
+            ..settings(seed)
+        });
+        let from = lan.now;
+        skew(&mut lan, skewed);
+        assert!(max_over_mean(&lan) > 2.0, "{}", lan.state());
+        lan.run_until(10 * HOLD, |lan| max_over_mean(lan) < 1.1);
+        lan.run_until(3_000 * MS, Lan::is_settled);
+        // The first review may have seen a part of the change only.
+        lan.run(2 * HOLD);
+        assert!(reallocations(&lan) <= 2, "{}", lan.state());
+        let allocation: Vec<_> = (0..24).map(|number| lan.routing(host(number))).collect();
+        let (before, reviewed) = (reallocations(&lan), collections(&lan));
+        // Where messages are lost, a review takes longer.
+        lan.run_until(30 * HOLD, |lan| collections(lan) >= reviewed + 5);
+        lan.run(HOLD);
+        let after: Vec<_> = (0..24).map(|number| lan.routing(host(number))).collect();
+        assert_eq!(reallocations(&lan), before, "{}", lan.state());
+        assert_eq!(after, allocation);
+        check(&lan);
+        exact(&lan, from);
     }
 }
 
@@ -131,13 +128,13 @@ fn a_backup_above_its_threshold_asks_as_often_as_the_quiet_period_allows() {
     let asked = |lan: &Lan, node: usize| lan.sent_types[node].get(&6).copied().unwrap_or(0);
     lan.run(HOLD);
     let before: Vec<u64> = (0..3).map(|node| asked(&lan, node)).collect();
-    lan.run(20 * HOLD);
+    lan.run(10 * HOLD);
     // It looks four times in a window.
     let period = HOLD.next_multiple_of(50 * MS) + 5 * MS;
     for node in [1, 2] {
         let asked = asked(&lan, node) - before[node];
         assert!(
-            (20 * HOLD / period..=20).contains(&asked),
+            (10 * HOLD / period..=10).contains(&asked),
             "{asked} requests"
         );
     }
@@ -155,8 +152,8 @@ fn overflows_alone_relieve_a_router() {
         lan.run(2 * HOLD);
         assert_eq!(collections(&lan), 0, "without overflows there is no reason");
         let from = lan.now;
-        // 8 hosts with 100 octets every 825 us have some 970,000 octets a second.
-        lan.settings.capacities.insert(congested, 750_000);
+        // 8 hosts with 100 octets every 2.5 ms have some 320,000 octets a second.
+        lan.settings.capacities.insert(congested, 250_000);
         lan.run(10 * HOLD);
         lan.run_until(3_000 * MS, Lan::is_settled);
         assert!(carried(&lan, congested) <= 600, "{}", lan.state());

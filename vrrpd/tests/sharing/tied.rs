@@ -95,9 +95,9 @@ impl Tied {
 
 #[test]
 fn both_directions_of_an_end_system_pass_one_router_and_move_together_without_harming_a_packet() {
-    for seed in 0..seeds(3) {
+    for seed in 0..seeds(2) {
         let mut tied = Tied::settled(Settings {
-            loss: seed % 3 * 10,
+            loss: seed % 2 * 10,
             ..Settings::new(seed)
         });
         assert_eq!(tied.masters(), (Some(0), Some(2)));

@@ -104,6 +104,7 @@ impl SharingConfig {
         (self.router, self.local, self.group) == (other.router, other.local, other.group)
             && self.connected == other.connected
             && self.settings.match_on == other.settings.match_on
+            && self.settings.role == other.settings.role
     }
 
     /// Checks that the parts make sense.
@@ -131,6 +132,7 @@ impl SharingConfig {
                 .collect(),
             priority: self.priority,
             interval: self.interval,
+            role: settings.role,
             weight: settings.weight,
             mode: settings.mode,
             moves: moves::Config {

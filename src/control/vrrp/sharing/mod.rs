@@ -151,6 +151,10 @@ impl Sharing {
                 };
                 self.vrrp_changed(now, transition.to, missed, numbers);
             }
+            // A substitution server's, whose state does not change by that.
+            vrrpd::Output::MasterLost { master } => {
+                self.vrrp_changed(now, State::Backup, Some(*master), numbers);
+            }
             vrrpd::Output::Announce(_) | vrrpd::Output::Stalled { .. } => {}
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use dataplane::verdict::Verdict;
 use vrrpd::Time;
-use vrrpd::sharing::load_sharing::Counters;
+use vrrpd::sharing::load_sharing::{Counters, Role};
 use vrrpd::sharing::names::{Condition, Mode, RouterId, Seen, Version};
 use vrrpd::sharing::wire::MoveStatus;
 
@@ -92,7 +92,10 @@ fn group_routers(
         state: part.state().to_string(),
         master: is_master,
         priority: config.protocol.priority,
-        weight: sharing.config().settings.weight,
+        weight: match part.config().role {
+            Role::Router => sharing.config().settings.weight,
+            Role::SubstitutionServer => 0,
+        },
         conditions: conditions(me),
         heard_ms_ago: None,
         installed: installed(table.installed(), table.digest()),
@@ -158,12 +161,18 @@ fn counters(counts: &Counters) -> BTreeMap<&'static str, u64> {
     let sent = SENT.into_iter().zip(counts.sent);
     let received = RECEIVED.into_iter().zip(counts.received);
     let others = [
+        ("authorities-taken", counts.authorities_taken),
         ("allocations-issued", counts.allocations_issued),
         ("fragments-repeated", counts.fragments_repeated),
         ("moves-ordered", counts.moves_ordered),
         ("moves-reverted", counts.moves_reverted),
         ("conditions-taken-over", counts.conditions_taken_over),
+        ("reviews-requested", counts.reviews_requested),
+        ("collections", counts.collections),
+        ("reviews", counts.reviews),
+        ("reallocations", counts.reallocations),
         ("reviews-ignored", counts.reviews_ignored),
+        ("end-systems-taken-up", counts.end_systems_taken_up),
         ("end-systems-refused", counts.end_systems_refused),
         ("sharing-output-overflows", counts.output_overflows),
     ];

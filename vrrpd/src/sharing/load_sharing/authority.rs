@@ -15,12 +15,12 @@ use super::collect::Collection;
 use super::plan::Plan;
 use super::tied::Followed;
 use super::{Event, LoadSharing, MoveError};
+use crate::Time;
 use crate::sharing::allocation::Share;
 use crate::sharing::membership::silence_max;
 use crate::sharing::names::{Condition, Epoch, MemberState, MoveName, RouterId, Version};
 use crate::sharing::table::{Issued, Row};
 use crate::sharing::wire::{Body, Head, MoveStatus, Response};
-use crate::{State, Time};
 
 /// What this router has to do with allocating.
 #[derive(Debug, Default)]
@@ -57,8 +57,6 @@ pub(super) struct Ruling {
     pub(super) followed: Option<Followed>,
     /// What the operator has moved, and where it stays.
     pub(super) pins: BTreeMap<Condition, RouterId>,
-    /// Whether the rest is to come to this router, which learns from it.
-    pub(super) wants_rest: bool,
     /// When it is to be decided anew who shall have what.
     pub(super) allocate_at: Option<Time>,
     /// Whether something has changed that an allocation may have to follow.
@@ -88,11 +86,6 @@ pub(super) struct Repeat {
 const REPEATED_MAX: usize = 16;
 
 impl LoadSharing {
-    /// Whether this router is the one to allocate. A substitution server would have its say here.
-    fn shall_rule(&self) -> bool {
-        !self.quiet && self.vrrp == State::Master
-    }
-
     /// Becomes the authority, or ceases to be it, as VRRP says.
     pub(super) fn review_authority(&mut self) {
         match (self.shall_rule(), &self.authority) {
@@ -118,6 +111,8 @@ impl LoadSharing {
         self.balance.end_authority();
         self.lost.clear();
         self.voice.stop_allocating();
+        // Whoever takes over waits for this.
+        self.voice.respond_soon(self.now);
     }
 
     /// Does what is due as the authority.

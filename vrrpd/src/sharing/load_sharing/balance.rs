@@ -393,6 +393,7 @@ impl LoadSharing {
             .collect();
         let reliefs = &mut self.balance.reliefs;
         let decision = review::decide(&self.config.review, &loads, &conditions, reliefs);
+        self.counters.reviews += 1;
         if decision.verdict == Verdict::Reallocate {
             self.counters.reallocations += 1;
             self.reallocate_soon();

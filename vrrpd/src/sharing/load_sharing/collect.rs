@@ -95,6 +95,7 @@ impl LoadSharing {
             .max()
             .unwrap_or_default();
         let outranked = self.is_outranked();
+        let other_rules = self.is_another_ruling();
         let Authority::Collecting(collection) = &mut self.authority else {
             return;
         };
@@ -108,7 +109,7 @@ impl LoadSharing {
                 return;
             }
         }
-        if !late && outranked {
+        if !late && (outranked || other_rules) {
             return;
         }
         let answered = self.membership.iter().all(|(router, member)| {
@@ -144,6 +145,12 @@ impl LoadSharing {
                 && member.master
                 && address.is_some_and(|address| (member.priority, address) > own)
         })
+    }
+
+    /// Whether another router that answers says that it allocates. It ends that when it hears of this one, and may have issued something until then.
+    fn is_another_ruling(&self) -> bool {
+        let mut members = self.membership.iter();
+        members.any(|(_, member)| member.is_alive() && member.authority)
     }
 
     fn begin_ruling(&mut self, recovered: bool) {
@@ -200,11 +207,11 @@ impl LoadSharing {
             takers: Vec::new(),
             followed: None,
             pins: BTreeMap::new(),
-            wants_rest: !self.config.follows,
             allocate_at: Some(self.now),
             review: true,
             review_at: None,
         }));
+        self.counters.authorities_taken += 1;
         self.event(Event::AuthorityTaken(epoch));
     }
 
@@ -237,7 +244,8 @@ impl LoadSharing {
     /// Takes a type 2 as any router: helps a new authority that lacks the table installed here. Of those who have it, the one with the lowest id does.
     pub(super) fn relay(&mut self, head: &Head, response: &Response) {
         let installed = self.table.installed();
-        let asks = response.master && response.wants_table && response.heard == installed;
+        let begins = response.master || response.state == MemberState::SubstitutionServer;
+        let asks = begins && response.wants_table && response.heard == installed;
         if !asks || head.version >= installed || !self.table.is_whole() {
             return;
         }

@@ -13,6 +13,17 @@ use crate::sharing::trust::Identity;
 use crate::sharing::wire::{Group, Key, MESSAGE_LEN_MAX_LEAST};
 use crate::{Family, Time};
 
+/// What a member of the group is there for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Role {
+    /// Forwarding; as VRRP master also the control work, unless a substitution server answers.
+    #[default]
+    Router,
+    /// The control work, and no forwarding: it is in charge of nothing and asks for no verdicts (A14). Its
+    /// [`VirtualRouter`](crate::VirtualRouter) is no [candidate](crate::Config::candidate).
+    SubstitutionServer,
+}
+
 /// The configuration of one router's part in one group.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -32,7 +43,9 @@ pub struct Config {
     pub priority: u8,
     /// The time between two advertisements, until [`advertised`](super::LoadSharing::advertised) gives another.
     pub interval: Duration,
-    /// This router's share relative to the others'; 0 for none.
+    /// What this router is there for.
+    pub role: Role,
+    /// This router's share relative to the others'; 0 for none. A substitution server has none.
     pub weight: u16,
     /// How conditions change hands while this router is the authority.
     pub mode: Mode,
@@ -72,6 +85,7 @@ impl Config {
             plain_members: Vec::new(),
             priority: 100,
             interval: Duration::from_secs(1),
+            role: Role::Router,
             weight: 1,
             mode: Mode::Sequence,
             moves: moves::Config::default(),
@@ -140,7 +154,8 @@ impl Config {
 
     /// Whether it is the same router in the same group as in `other`.
     pub(super) fn is_same_member(&self, other: &Config) -> bool {
-        self.group == other.group && self.local == other.local && self.router == other.router
+        (self.group, self.local, self.router, self.role)
+            == (other.group, other.local, other.router, other.role)
     }
 
     pub(super) fn identity(&self) -> Identity {

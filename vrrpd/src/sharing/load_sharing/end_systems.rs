@@ -1,14 +1,17 @@
-//! End systems that were noticed: those that are in no table yet, and those of which nothing was seen for too long.
+//! End systems that were noticed: those that are in no table yet, and those of which nothing was seen for too long. Whoever does not allocate tells the
+//! authority of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
 use super::LoadSharing;
+use super::authority::Authority;
 use super::issue::Draft;
 use super::tied::Followed;
 use crate::sharing::names::{Condition, Seen};
 use crate::sharing::table::Row;
+use crate::sharing::wire;
 use crate::{Family, Time};
 
 /// How many are taken up, or given up, in one allocation.
@@ -17,10 +20,20 @@ const CHANGED_MAX: usize = 4096;
 /// The least time between two times that some are taken up: each time it is decided anew who shall have what.
 const TAKE_UP_GAP: Duration = Duration::from_millis(100);
 
+/// How many the authority is told of in one type 2.
+const TOLD_MAX: usize = 64;
+
+/// For how long others are waited for that it can be told of at the same time.
+const TELL_DELAY: Duration = Duration::from_millis(10);
+
 /// What is known of end systems besides the table.
 #[derive(Debug, Default)]
 pub(super) struct EndSystems {
     waiting: BTreeMap<IpAddr, Sighting>,
+    /// Up to which of them the authority was told last, to go on from there.
+    told: Option<IpAddr>,
+    /// Whether some came since.
+    untold: bool,
     /// Whether all that are configured were in the table when they were last looked for.
     configured_are_known: bool,
     /// When some were last taken up.
@@ -77,15 +90,56 @@ impl LoadSharing {
                 return;
             }
         }
-        waiting.insert(
-            address,
-            Sighting {
-                seen,
-                at: now,
-                node,
-            },
-        );
+        let sighting = Sighting {
+            seen,
+            at: now,
+            node,
+        };
+        let is_new = waiting.insert(address, sighting).is_none();
+        if is_new && matches!(self.authority, Authority::None) {
+            self.end_systems.untold = true;
+            self.voice.respond_within(now, TELL_DELAY);
+        }
         self.review_soon();
+    }
+
+    /// What the authority is to be told in a type 2: a part of what the table lacks, each time the next.
+    pub(super) fn sightings(&mut self, in_full: bool) -> Vec<wire::Sighting> {
+        let EndSystems {
+            waiting,
+            told,
+            untold,
+            ..
+        } = &mut self.end_systems;
+        let due = std::mem::take(untold) || in_full;
+        if !due || waiting.is_empty() || !matches!(self.authority, Authority::None) {
+            return Vec::new();
+        }
+        let table = &self.table;
+        waiting.retain(|address, _| table.row((*address).into()).is_none());
+        let after = |(address, _): &(&IpAddr, &Sighting)| told.is_none_or(|told| **address > told);
+        let next = waiting.iter().filter(after).chain(waiting.iter());
+        let count = waiting.len().min(TOLD_MAX);
+        let part: Vec<wire::Sighting> = next
+            .take(count)
+            .map(|(address, sighting)| wire::Sighting {
+                address: *address,
+                node: sighting.node,
+                seen: sighting.seen,
+            })
+            .collect();
+        *told = part.last().map(|sighting| sighting.address);
+        part
+    }
+
+    /// Another router has noticed these.
+    pub(super) fn heed_sightings(&mut self, sightings: &[wire::Sighting]) {
+        if matches!(self.authority, Authority::None) {
+            return;
+        }
+        for sighting in sightings {
+            self.note_end_system(sighting.address, sighting.seen, sighting.node);
+        }
     }
 
     /// Those that are in no table, be it that they were noticed, are configured, or are in the table that is followed. They are still routed as
@@ -128,12 +182,13 @@ impl LoadSharing {
         let waiting = self.end_systems.waiting.iter();
         let new: Vec<(IpAddr, Sighting)> = configured
             .chain(waiting.map(|(address, sighting)| (*address, *sighting)))
-            .filter(|(address, _)| self.table.row((*address).into()).is_none())
+            .filter(|(address, _)| draft.row(&self.table, (*address).into()).is_none())
             .take(CHANGED_MAX)
             .collect();
         self.end_systems.configured_are_known = new.len() < CHANGED_MAX;
         if !new.is_empty() {
             self.end_systems.taken_up_at = Some(self.now);
+            self.counters.end_systems_taken_up += new.len() as u64;
         }
         for (address, sighting) in &new {
             self.end_systems.waiting.remove(address);

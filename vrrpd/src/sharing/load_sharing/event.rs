@@ -166,6 +166,8 @@ pub struct Counters {
     pub sent: [u64; 7],
     /// Messages taken, by type from 2.
     pub received: [u64; 7],
+    /// How often this router began to allocate.
+    pub authorities_taken: u64,
     /// Allocations issued.
     pub allocations_issued: u64,
     /// Fragments of allocations sent again, because someone lacked them or for safety.
@@ -180,10 +182,14 @@ pub struct Counters {
     pub reviews_requested: u64,
     /// Collections of everyone's figures begun as the authority.
     pub collections: u64,
+    /// Reviews of these figures held as the authority.
+    pub reviews: u64,
     /// Reviews that called for another allocation, as the authority.
     pub reallocations: u64,
     /// Messages of the types 6 to 8 that were none of this router's business, or came too late.
     pub reviews_ignored: u64,
+    /// End systems taken up as the authority.
+    pub end_systems_taken_up: u64,
     /// End systems that were not taken up because there are too many.
     pub end_systems_refused: u64,
     /// Messages and events dropped because the driver did not drain its outputs.

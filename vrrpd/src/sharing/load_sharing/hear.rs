@@ -83,6 +83,7 @@ impl LoadSharing {
             self.reports.note(self.now, router, report);
             self.moves.reported(self.now, router, report);
         }
+        self.heed_sightings(&response.sightings);
         self.highest = self.highest.max(head.version).max(response.heard);
         match &self.authority {
             Authority::None => self.relay(head, response),

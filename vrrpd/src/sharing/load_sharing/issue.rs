@@ -262,7 +262,6 @@ impl LoadSharing {
         }
         ruling.plan = self.plan(ruling, draft, &retired);
         ruling.takers = self.takers().collect();
-        ruling.wants_rest = false;
     }
 
     /// Orders as much of what is planned as the routers can do at a time.
@@ -360,6 +359,7 @@ impl LoadSharing {
         let own = RouterRecord {
             router: self.config.router,
             state: match self.drain {
+                _ if self.is_server() => self.server_state(),
                 super::Drain::No => MemberState::Working,
                 super::Drain::Draining | super::Drain::Drained => MemberState::Draining,
             },

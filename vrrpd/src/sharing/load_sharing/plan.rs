@@ -44,10 +44,7 @@ impl LoadSharing {
         let mut shares: Vec<Share> = self.takers().collect();
         if shares.is_empty() {
             // Better than nobody.
-            shares.push(Share {
-                router: self.config.router,
-                weight: 1,
-            });
+            shares.extend(self.whoever_is_there());
         }
         let rows: Vec<(Condition, Row)> = draft
             .rows(&self.table)
@@ -87,7 +84,7 @@ impl LoadSharing {
             let router = ruling
                 .leading(Condition::Rest, &shares)
                 .or_else(|| self.home_of_rest(&shares))
-                .unwrap_or(self.config.router);
+                .unwrap_or(row.router);
             let row = Row {
                 router,
                 unfinished: None,
@@ -97,7 +94,7 @@ impl LoadSharing {
         }
     }
 
-    /// Whose the rest should be: the authority's, which learns from it, if that takes a share.
+    /// Whose the rest should be if it has nobody: the authority's, if that takes a share.
     fn home_of_rest(&self, shares: &[Share]) -> Option<RouterId> {
         let me = self.config.router;
         let own = shares.iter().find(|share| share.router == me);
@@ -125,7 +122,7 @@ impl LoadSharing {
         let rest = draft.row(&self.table, Condition::Rest);
         let home = match rest {
             _ if wanted_at(&Condition::Rest).is_some() => wanted_at(&Condition::Rest),
-            Some(row) if takes(row.router) && !ruling.wants_rest => Some(row.router),
+            Some(row) if takes(row.router) => Some(row.router),
             _ => self.home_of_rest(&shares),
         };
         if let (Some(row), Some(home)) = (rest, home) {

@@ -98,7 +98,7 @@ impl LoadSharing {
 
     /// The weight that is in force.
     pub(super) fn weight(&self) -> u16 {
-        match self.able {
+        match self.able && !self.is_server() {
             true => self.config.weight,
             false => 0,
         }

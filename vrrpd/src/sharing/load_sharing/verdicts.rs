@@ -154,6 +154,9 @@ impl LoadSharing {
 
     /// Publishes verdicts outright. Routing the rest waits until every condition is known that the rest is not.
     fn publish(&mut self, mut verdicts: Vec<(Condition, Option<Verdict>)>) {
+        if self.is_server() {
+            return;
+        }
         let whole = self.table.is_whole();
         verdicts.retain(|(condition, verdict)| {
             let early = *condition == Condition::Rest && *verdict == Some(Verdict::Route) && !whole;
@@ -173,6 +176,9 @@ impl LoadSharing {
         self.rest_due = false;
         self.moves.abandon(self.now);
         self.pass_on_moves();
+        if self.is_server() {
+            return;
+        }
         let conditions = self.table.rows().map(|(condition, _)| condition);
         let verdicts: Vec<_> = conditions
             .filter(|condition| *condition != Condition::Rest)

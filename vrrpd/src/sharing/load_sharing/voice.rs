@@ -13,6 +13,9 @@ use crate::{State, Time};
 /// The least time between two of this router's type 2, but for the answers to advertisements.
 const RESPONSE_GAP: Duration = Duration::from_millis(1);
 
+/// How often in an interval a router says how it is, so that a living one is not taken for faulty where messages are lost.
+const RESPONSES_PER_INTERVAL: u32 = 3;
+
 /// How many fragments of an allocation are sent at a time.
 const BURST: usize = 64;
 
@@ -28,8 +31,9 @@ pub(super) struct Voice {
     respond_at: Option<Time>,
     /// Whether it answers an advertisement, and so names the conditions of every move.
     in_full: bool,
-    /// When the answer to an advertisement is repeated: two in a row are lost less often than one.
-    again_at: Option<Time>,
+    /// When the answer to an advertisement is repeated, how often at most, and after what time each: several in a row are lost less often than one, and so are
+    /// those to an advertisement that is lost itself.
+    again: Option<(Time, u32, Duration)>,
     /// Asking for what is missing of an allocation.
     asking: Option<Asking>,
     /// Fragments of the allocation `version` that are to be sent, difference before full table: of how many, and what.
@@ -54,8 +58,15 @@ impl Voice {
     /// An advertisement is to be answered.
     pub(super) fn respond_now(&mut self, now: Time, interval: Duration) {
         self.respond_at = Some(now);
-        self.again_at = Some(now + interval / 2);
+        let pause = interval / RESPONSES_PER_INTERVAL;
+        self.again = Some((now + pause, 3 * RESPONSES_PER_INTERVAL, pause));
         self.in_full = true;
+    }
+
+    /// Something is to be said, and may wait for so long.
+    pub(super) fn respond_within(&mut self, now: Time, delay: Duration) {
+        let at = now + delay;
+        self.respond_at = Some(self.respond_at.map_or(at, |earlier| earlier.min(at)));
     }
 
     /// Something has changed that the others should know.
@@ -119,7 +130,8 @@ impl Voice {
 
     pub(super) fn timeout(&self) -> Option<Time> {
         let asking = self.asking.map(|asking| asking.at);
-        [self.respond_at, self.again_at, asking, self.burst_at]
+        let again = self.again.map(|(at, ..)| at);
+        [self.respond_at, again, asking, self.burst_at]
             .into_iter()
             .flatten()
             .min()
@@ -132,7 +144,7 @@ impl LoadSharing {
         let now = self.now;
         if self.quiet {
             self.voice.respond_at = None;
-            self.voice.again_at = None;
+            self.voice.again = None;
             self.voice.asking = None;
             self.voice.stop_allocating();
             return;
@@ -144,8 +156,10 @@ impl LoadSharing {
             asking.at = now + asking.wait;
             self.voice.respond_soon(now);
         }
-        if self.voice.again_at.is_some_and(|at| at <= now) {
-            self.voice.again_at = None;
+        if let Some((at, left, pause)) = self.voice.again
+            && at <= now
+        {
+            self.voice.again = (left > 1).then(|| (now + pause, left - 1, pause));
             self.voice.in_full = true;
             self.voice.respond_at = Some(now);
         }
@@ -178,6 +192,7 @@ impl LoadSharing {
         let mut response = Response {
             state: self.state(),
             master: self.vrrp == State::Master,
+            authority: self.is_authority(),
             wants_table: false,
             weight: self.weight(),
             mode: self.config.mode,
@@ -188,6 +203,7 @@ impl LoadSharing {
             acquaintances: self.trust.acquaintances(),
             missing: Vec::new(),
             moves: self.moves.reports(),
+            sightings: self.sightings(in_full),
         };
         self.table.report(&mut response);
         if !in_full && !matches!(self.authority, Authority::Collecting(_)) {

@@ -35,6 +35,7 @@ fn answer_as(
     let response = Response {
         state,
         master: false,
+        authority: false,
         wants_table: false,
         weight: 7,
         mode: Mode::Sequence,
@@ -45,6 +46,7 @@ fn answer_as(
         acquaintances: Vec::new(),
         missing: Vec::new(),
         moves: Vec::new(),
+        sightings: Vec::new(),
     };
     members.answered(now, &head, admission, &response)
 }

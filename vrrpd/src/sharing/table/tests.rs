@@ -88,6 +88,7 @@ fn response(of: &Table) -> Response {
     let mut response = Response {
         state: MemberState::Working,
         master: false,
+        authority: false,
         wants_table: false,
         weight: 1,
         mode: Mode::Sequence,
@@ -98,6 +99,7 @@ fn response(of: &Table) -> Response {
         acquaintances: Vec::new(),
         missing: Vec::new(),
         moves: Vec::new(),
+        sightings: Vec::new(),
     };
     of.report(&mut response);
     response

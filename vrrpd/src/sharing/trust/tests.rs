@@ -55,6 +55,7 @@ fn response(from: &Trust) -> Body {
     Body::Response(Response {
         state: MemberState::Working,
         master: false,
+        authority: false,
         wants_table: false,
         weight: 1,
         mode: Mode::Sequence,
@@ -65,6 +66,7 @@ fn response(from: &Trust) -> Body {
         acquaintances: from.acquaintances(),
         missing: Vec::new(),
         moves: Vec::new(),
+        sightings: Vec::new(),
     })
 }
 

@@ -77,7 +77,7 @@ pub struct Entry {
 const KIND_FULL: u8 = 1;
 const KIND_DIFFERENCE: u8 = 2;
 
-const SEEN: [Seen; 4] = [
+pub(super) const SEEN: [Seen; 4] = [
     Seen::Configured,
     Seen::InformationReply,
     Seen::Neighbour,

@@ -21,7 +21,7 @@ use thiserror::Error;
 pub use allocation::{Allocation, Entry, Kind, RouterRecord};
 pub use handover::{Accepted, Answer, AnswerStatus, Confirmation, TcpMark};
 pub use key::{KEY_ID_NONE, Key, KeyError, SECRET_LEN_MIN};
-pub use response::{Acquaintance, FragmentRange, MoveReport, MoveStatus, Response};
+pub use response::{Acquaintance, FragmentRange, MoveReport, MoveStatus, Response, Sighting};
 pub use review::{ConditionRate, RateRequest, RateResponse, ReviewRequest, Threshold};
 
 use super::names::{BootId, Mode, RouterId, Version};

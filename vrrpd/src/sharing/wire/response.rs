@@ -1,19 +1,26 @@
 //! The body of type 2, the advertisement response: how a router is, what it has installed, whom it hears, what it lacks, how far its
 //! moves are.
 
+use super::allocation::SEEN;
 use super::octets::{Reader, Writer};
 use super::{EmitError, ROUTERS_MAX, count_of, flag, mode_octet, mode_of};
+use std::net::IpAddr;
+
 use crate::Family;
-use crate::sharing::names::{BootId, Condition, MemberState, Mode, MoveName, RouterId, Version};
+use crate::sharing::names::{
+    BootId, Condition, MemberState, Mode, MoveName, RouterId, Seen, Version,
+};
 use crate::sharing::refusal::Refusal;
 
-/// A router's own state. Every fragment has all of it but for `missing` and `moves`, of which it has a part.
+/// A router's own state. Every fragment has all of it but for `missing`, `moves` and `sightings`, of which it has a part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
     /// How the sender regards itself.
     pub state: MemberState,
     /// Whether the sender is VRRP master.
     pub master: bool,
+    /// Whether the sender is the authority, and may issue an allocation at any time.
+    pub authority: bool,
     /// Whether what it has installed is damaged or outdated beyond what fragments could mend, so that it needs a full table.
     pub wants_table: bool,
     /// Its share relative to the others'; 0 for none.
@@ -34,6 +41,19 @@ pub struct Response {
     pub missing: Vec<FragmentRange>,
     /// Moves it has a part in.
     pub moves: Vec<MoveReport>,
+    /// End systems that it has noticed and the table lacks.
+    pub sightings: Vec<Sighting>,
+}
+
+/// An end system that was noticed by a router that does not allocate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sighting {
+    /// Its address.
+    pub address: IpAddr,
+    /// The further router behind which it is; `None` when it is on the link.
+    pub node: Option<IpAddr>,
+    /// How it was noticed.
+    pub seen: Seen,
 }
 
 /// A router that the sender hears, believed or not.
@@ -112,6 +132,7 @@ const STATES: [MemberState; 6] = [
 
 const FLAG_MASTER: u8 = 0x01;
 const FLAG_WANTS_TABLE: u8 = 0x02;
+const FLAG_AUTHORITY: u8 = 0x04;
 
 /// Octets of a response without lists.
 const FIXED_LEN: usize = 34;
@@ -136,13 +157,14 @@ impl Response {
         let entries = body.u32()?;
         let digest = body.u64()?;
         let heard = body.version()?;
-        let [_, _] = body.take()?;
+        let sighting_count = body.u16()?;
         if usize::from(count) > 2 * ROUTERS_MAX {
             return Err(Refusal::Count);
         }
         Ok(Response {
             state,
             master: flags & FLAG_MASTER != 0,
+            authority: flags & FLAG_AUTHORITY != 0,
             wants_table: flags & FLAG_WANTS_TABLE != 0,
             weight,
             mode,
@@ -160,11 +182,15 @@ impl Response {
             })?,
             missing: body.list(missing_count, FragmentRange::parse)?,
             moves: body.list(move_count, |body| MoveReport::parse(family, body))?,
+            sightings: body.list(sighting_count, |body| Sighting::parse(family, body))?,
         })
     }
 
     pub(super) fn emit(&self, family: Family, out: &mut Writer) -> Result<u8, EmitError> {
-        let flags = flag(self.master, FLAG_MASTER) | flag(self.wants_table, FLAG_WANTS_TABLE);
+        let flags = flag(self.master, FLAG_MASTER)
+            | flag(self.wants_table, FLAG_WANTS_TABLE)
+            | flag(self.authority, FLAG_AUTHORITY);
+        let sighting_count = u16::try_from(self.sightings.len()).map_err(|_| EmitError::TooLong)?;
         out.u8(state_octet(self.state))
             .u8(flags)
             .u16(self.weight)
@@ -175,7 +201,7 @@ impl Response {
             .u32(self.entries)
             .u64(self.digest)
             .version(self.heard)
-            .u16(0)
+            .u16(sighting_count)
             .octets(&self.keys);
         for acquaintance in &self.acquaintances {
             out.router(acquaintance.router)
@@ -189,6 +215,9 @@ impl Response {
         for report in &self.moves {
             report.emit(family, out)?;
         }
+        for sighting in &self.sightings {
+            sighting.emit(family, out);
+        }
         count_of(&self.acquaintances)
     }
 
@@ -200,6 +229,7 @@ impl Response {
             .truncate((limit * 2 / 3).saturating_sub(FIXED_LEN) / ACQUAINTANCE_LEN);
         let missing = std::mem::take(&mut self.missing);
         let moves = std::mem::take(&mut self.moves);
+        let sightings = std::mem::take(&mut self.sightings);
         let base_len = FIXED_LEN + self.keys.len() + self.acquaintances.len() * ACQUAINTANCE_LEN;
 
         let mut fragments = Vec::new();
@@ -238,6 +268,15 @@ impl Response {
                     break;
                 }
             }
+        }
+        let sighting_len = 2 * condition_len + 1;
+        for sighting in sightings {
+            if len + sighting_len > limit {
+                fragments.push(std::mem::replace(&mut fragment, self.clone()));
+                len = base_len;
+            }
+            fragment.sightings.push(sighting);
+            len += sighting_len;
         }
         fragments.push(fragment);
         fragments
@@ -310,6 +349,29 @@ impl MoveReport {
             out.condition(*condition, family);
         }
         Ok(())
+    }
+}
+
+impl Sighting {
+    fn parse(family: Family, body: &mut Reader<'_>) -> Result<Sighting, Refusal> {
+        let address = body.address(family)?;
+        let node = body.address(family)?;
+        let seen = usize::from(body.u8()?);
+        if address.is_unspecified() {
+            return Err(Refusal::Value);
+        }
+        Ok(Sighting {
+            address,
+            node: (!node.is_unspecified()).then_some(node),
+            seen: *SEEN.get(seen).ok_or(Refusal::Value)?,
+        })
+    }
+
+    fn emit(&self, family: Family, out: &mut Writer) {
+        let node = self.node.map_or(Condition::Rest, Condition::from);
+        out.address(self.address)
+            .condition(node, family)
+            .u8(self.seen as u8);
     }
 }
 

@@ -162,6 +162,20 @@ fn move_report(family: Family) -> impl Strategy<Value = MoveReport> {
     })
 }
 
+fn sighting(family: Family) -> impl Strategy<Value = Sighting> {
+    let some = address(family).prop_filter("an end system", |address| !address.is_unspecified());
+    (some.clone(), option::of(some), 0usize..4).prop_map(|(address, node, seen)| Sighting {
+        address,
+        node,
+        seen: [
+            Seen::Configured,
+            Seen::InformationReply,
+            Seen::Neighbour,
+            Seen::Traffic,
+        ][seen],
+    })
+}
+
 fn response(family: Family) -> impl Strategy<Value = Body> {
     let acquaintance = (router(), any::<u64>(), any::<u32>(), any::<u32>()).prop_map(
         |(router, boot, challenge, echo)| Acquaintance {
@@ -172,25 +186,28 @@ fn response(family: Family) -> impl Strategy<Value = Body> {
         },
     );
     (
-        (state(), any::<bool>(), any::<bool>(), any::<u16>(), mode()),
+        (state(), any::<(bool, bool, bool)>(), any::<u16>(), mode()),
         (any::<u32>(), any::<u64>(), version()),
         vec(any::<u8>(), 0..5),
         vec(acquaintance, 0..20),
         vec(range(), 0..600),
         vec(move_report(family), 0..5),
+        vec(sighting(family), 0..200),
     )
         .prop_map(
             |(
-                (state, master, wants_table, weight, mode),
+                (state, (master, authority, wants_table), weight, mode),
                 (entries, digest, heard),
                 keys,
                 acquaintances,
                 missing,
                 moves,
+                sightings,
             )| {
                 Body::Response(Response {
                     state,
                     master,
+                    authority,
                     wants_table,
                     weight,
                     mode,
@@ -201,6 +218,7 @@ fn response(family: Family) -> impl Strategy<Value = Body> {
                     acquaintances,
                     missing,
                     moves,
+                    sightings,
                 })
             },
         )
@@ -430,6 +448,7 @@ fn joined(fragments: Vec<Body>) -> Body {
                         _ => all.moves.push(report),
                     }
                 }
+                all.sightings.extend(part.sightings);
                 Body::Response(all)
             }
             (Body::Allocation(mut all), Body::Allocation(part)) => {
@@ -469,6 +488,7 @@ fn normal(body: Body) -> Body {
             Body::Response(Response {
                 moves: Vec::new(),
                 missing: Vec::new(),
+                sightings: Vec::new(),
                 ..response.clone()
             }),
             Body::Response(response),

@@ -9,7 +9,7 @@ use vrrpd::sharing::load_sharing;
 use vrrpd::sharing::moves;
 use vrrpd::sharing::names::{Condition, MoveName, Seen};
 use vrrpd::wire::{Header, TTL};
-use vrrpd::{Cause, Output, Received, Transmit, VirtualRouter};
+use vrrpd::{Cause, Output, Received, State, Transmit, VirtualRouter};
 
 use super::{Happening, INTERVAL, Lan, US, address, host, octets_of};
 use crate::plane::{Order, Plane};
@@ -230,6 +230,11 @@ impl Lan {
                     };
                     if let Some(sharing) = &mut node.sharing {
                         sharing.vrrp_changed(now, transition.to, missed);
+                    }
+                }
+                Output::MasterLost { master } => {
+                    if let Some(sharing) = &mut node.sharing {
+                        sharing.vrrp_changed(now, State::Backup, Some(master));
                     }
                 }
                 _ => {}

@@ -32,8 +32,11 @@ pub(crate) struct Settings {
     pub(crate) capacities: BTreeMap<usize, u64>,
     pub(crate) review: vrrpd::sharing::review::Config,
     pub(crate) end_system_age: Option<Duration>,
+    pub(crate) vrid: u8,
     /// Whether another group decides who gets what.
     pub(crate) follows: bool,
+    /// Those that are substitution servers.
+    pub(crate) servers: BTreeSet<usize>,
     /// Whether the last router has the highest priority, and not the first.
     pub(crate) reversed: bool,
 }
@@ -55,7 +58,9 @@ impl Settings {
             capacities: BTreeMap::new(),
             review: vrrpd::sharing::review::Config::default(),
             end_system_age: None,
+            vrid: 7,
             follows: false,
+            servers: BTreeSet::new(),
             reversed: false,
         }
     }

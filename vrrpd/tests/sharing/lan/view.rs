@@ -35,12 +35,28 @@ impl Lan {
         masters.next().is_none().then_some(master).flatten()
     }
 
+    /// Who shall allocate: the substitution server that is there, or else the master.
+    pub(crate) fn authority(&self) -> Option<usize> {
+        let servers = &self.settings.servers;
+        let mut members = self.members().map(|(number, _)| number);
+        members
+            .find(|number| servers.contains(number))
+            .or_else(|| self.master())
+    }
+
+    /// The routers that can be in charge of something.
+    pub(crate) fn routers(&self) -> impl Iterator<Item = (usize, &LoadSharing)> {
+        let servers = &self.settings.servers;
+        self.members()
+            .filter(|(number, _)| !servers.contains(number))
+    }
+
     /// Whether everyone agrees on who is in charge of everything, and nothing is on the way.
     pub(crate) fn is_settled(&self) -> bool {
-        let Some(master) = self.master() else {
+        let (Some(_), Some(ruler)) = (self.master(), self.authority()) else {
             return false;
         };
-        let Some((_, authority)) = self.members().find(|(number, _)| *number == master) else {
+        let Some((_, authority)) = self.members().find(|(number, _)| *number == ruler) else {
             return false;
         };
         let table = authority.table();
@@ -57,7 +73,7 @@ impl Lan {
                 .members()
                 .filter(|record| record.state == MemberState::Working)
                 .count()
-                == self.members().count()
+                == self.routers().count()
     }
 
     /// Who routes packets of `source`.
