@@ -15,7 +15,8 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Catches SIGTERM and SIGINT (stop) and SIGHUP (reload). A second SIGTERM or SIGINT ends the process at once.
+    /// Catches SIGTERM and SIGINT (stop) and SIGHUP (reload). One of the former that comes while the one before was not even looked at ends the
+    /// process at once: the control loop hangs.
     ///
     /// # Errors
     /// The system refuses a handler.
@@ -33,10 +34,10 @@ impl Signals {
         Ok(signals)
     }
 
-    /// Whether the router is to stop.
+    /// Whether the router is to stop; asks once for each time it was wanted.
     #[must_use]
-    pub fn stop(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
+    pub fn take_stop(&self) -> bool {
+        self.stop.swap(false, Ordering::Relaxed)
     }
 
     /// Whether the configuration is to be read again; asks once for each time it was wanted.

@@ -8,6 +8,7 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::manifold::Manifold;
@@ -32,13 +33,22 @@ impl<'a> Group<'a> {
     /// # Errors
     /// When one does not start.
     pub fn start(net: &'a Sharing, program: &Path, setup: &Setup) -> Result<Self> {
+        let count = u8::try_from(net.routers.len()).unwrap_or(u8::MAX);
+        Self::start_first(net, program, setup, count)
+    }
+
+    /// Starts the first ones.
+    ///
+    /// # Errors
+    /// When one does not start.
+    pub fn start_first(net: &'a Sharing, program: &Path, setup: &Setup, count: u8) -> Result<Self> {
         let mut group = Self {
             net,
             program: program.into(),
             setup: setup.clone(),
             routers: net.routers.iter().map(|_| None).collect(),
         };
-        for index in 0..group.count() {
+        for index in 0..count {
             group.start_router(index)?;
         }
         Ok(group)
@@ -75,6 +85,27 @@ impl<'a> Group<'a> {
                 what: format!("router {}", index + 1),
                 text: "it does not run".into(),
             })
+    }
+
+    /// Has all that run take up another setup, one after the other, as an operator does.
+    ///
+    /// # Errors
+    /// When one refuses.
+    pub fn reload(&mut self, setup: &Setup) -> Result<()> {
+        self.setup = setup.clone();
+        for (index, router) in self.running() {
+            router.configure(&self.net.configuration(index, setup))?;
+            router.ask("reload")?;
+        }
+        Ok(())
+    }
+
+    /// Sends a signal to a router.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn signal(&self, index: u8, signal: Signal) -> Result<()> {
+        self.router(index)?.process().signal(signal)
     }
 
     /// Kills a router at once (SIGKILL).

@@ -12,6 +12,7 @@ pub mod capture;
 pub mod error;
 pub mod frame;
 pub mod group;
+pub mod keepalived;
 pub mod link;
 pub mod load;
 pub mod manifold;

@@ -166,9 +166,15 @@ impl Control {
         self.stop();
     }
 
-    /// Whether it is time to end. Told to stop, the router first gives away what it is in charge of.
+    /// Whether it is time to end. Told to stop, the router first gives away what it is in charge of; told so again, it ends.
     fn ends(&mut self) -> bool {
-        if self.drain_until.is_none() && self.outside.signals.stop() {
+        if self.outside.signals.take_stop() {
+            if self.drain_until.is_some() {
+                tracing::warn!(
+                    "told to stop a second time; ending before everything is given away"
+                );
+                return true;
+            }
             self.begin_drain();
         }
         let Some(until) = self.drain_until else {

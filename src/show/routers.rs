@@ -27,6 +27,8 @@ pub struct GroupRouters {
     pub router_id: Ipv4Addr,
     /// Who allocates, as far as known.
     pub authority: Option<Ipv4Addr>,
+    /// The id of the key that this router sends with; none without `keys`.
+    pub key_id: Option<u8>,
     /// The allocation that this router has installed.
     #[serde(flatten)]
     pub installed: Installed,

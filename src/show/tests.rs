@@ -371,6 +371,7 @@ fn routers_are_shown_with_what_each_has_installed() {
             mode: "sequence",
             router_id: Ipv4Addr::new(192, 0, 2, 2),
             authority: Some(Ipv4Addr::new(192, 0, 2, 2)),
+            key_id: Some(1),
             installed: installed(),
             routers: vec![router(2, true), router(3, false)],
             counters: [("x", 1)].into(),

@@ -8,6 +8,7 @@ use lab::load::{Load, Report};
 use lab::poll;
 use lab::topology::sharing::{KEYS, Setup, Sharing};
 use lab::traffic::Count;
+use nix::sys::signal::Signal;
 
 use super::{DEADLINE, RATES, blames_the_machine, program};
 
@@ -99,17 +100,50 @@ fn a_new_master_allocates_what_the_crashed_one_had() {
 }
 
 #[test]
-fn a_drained_router_loses_nothing() {
+fn a_router_that_is_drained_and_started_again_loses_nothing() {
     for router in [1, 0] {
         let (report, ended) = under_load(router, Count::is_exact, |group| {
             let ended = group.stop(router).expect("an end");
             wait_for_shares(group, 2);
+            group.start_router(router).expect("a router");
+            wait_for_shares(group, 3);
             ended
         });
         assert!(ended.status.success(), "{ended:?}");
         let limit = "not everything could be given away";
         assert!(!ended.stderr.contains(limit), "{ended:?}");
         println!("r{} drained: {:?}", router + 1, report.total());
-        assert!(report.udp_total().is_exact(), "{report:#?}");
+        assert!(report.total().is_exact(), "{report:#?}");
     }
+}
+
+#[test]
+fn a_router_told_twice_to_stop_ends_before_everything_is_given_away() {
+    let net = Sharing::new(1, 2, 1).expect("a network");
+    let setup = Setup {
+        control: "stop-limit = \"5min\"",
+        sharing: Some(format!("{KEYS}\nend-systems = [\"10.75.1.8/29\"]\n")),
+        ..Setup::default()
+    };
+    let group = Group::start(&net, program(), &setup).expect("routers");
+    wait_for_shares(&group, 2);
+    // Nobody takes anything now.
+    group.signal(0, Signal::SIGSTOP).expect("a router");
+    group.signal(1, Signal::SIGTERM).expect("a router");
+    poll::until("draining", DEADLINE, || {
+        let shown = Group::shown(group.router(1)?, "show routers")?;
+        let mut routers = shown["routers"].as_array().into_iter().flatten();
+        let drains =
+            routers.any(|router| router["is_this"] == true && router["state"] == "draining");
+        Ok(drains.then_some(()))
+    })
+    .expect("a drain");
+    let mut group = group;
+    let ended = group.stop(1).expect("an end");
+    assert!(ended.status.success(), "{ended:?}");
+    assert!(
+        ended.stderr.contains("told to stop a second time"),
+        "{ended:?}"
+    );
+    assert!(ended.stderr.contains("INFO stopped"), "{ended:?}");
 }

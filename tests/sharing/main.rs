@@ -6,6 +6,9 @@
 )]
 
 mod crashes;
+mod faults;
+mod keys;
+mod membership;
 mod moves;
 mod shares;
 mod soak;

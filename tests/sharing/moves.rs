@@ -7,7 +7,7 @@ use lab::topology::sharing::{KEYS, Setup, Sharing};
 use super::{DEADLINE, RATES, blames_the_machine, expect_exact, program};
 
 /// Moves every end system in turn, `rounds` times, each time to the next router. Returns how many moves that were.
-fn move_around(group: &Group<'_>, hosts: u8, rounds: u8) -> u32 {
+pub(super) fn move_around(group: &Group<'_>, hosts: u8, rounds: u8) -> u32 {
     let mut moves = 0;
     for _ in 0..rounds {
         for host in 0..hosts {

@@ -10,7 +10,7 @@ use lab::topology::sharing::{CARRIER, Setup, Sharing};
 use super::{DEADLINE, RATES, expect_exact, program};
 
 /// By end system: the routers that its datagrams came from, by their numbers, as servers see them.
-fn routed_by(net: &Sharing, work: impl FnOnce()) -> BTreeMap<String, BTreeSet<usize>> {
+pub(super) fn routed_by(net: &Sharing, work: impl FnOnce()) -> BTreeMap<String, BTreeSet<usize>> {
     let macs: Vec<String> = (0..)
         .zip(&net.routers)
         .map(|(index, _)| net.router_end(index, CARRIER).mac().expect("a MAC"))

@@ -50,6 +50,8 @@ pub const KEYS: &str = "keys = [{ id = 1, secret = \"a secret of the laboratory\
 pub struct Setup {
     /// The advertisement interval.
     pub interval: &'static str,
+    /// Further lines for the table of the control thread.
+    pub control: &'static str,
     /// Further lines for the table of the LAN's virtual router.
     pub lan: String,
     /// The lines of its load sharing, authentication among them; none: the master routes alone.
@@ -63,6 +65,7 @@ impl Default for Setup {
     fn default() -> Self {
         Self {
             interval: "1s",
+            control: "",
             lan: String::new(),
             sharing: Some(format!("{KEYS}\n")),
             servers: 0,
@@ -186,14 +189,15 @@ impl Sharing {
     pub fn configuration(&self, index: u8, setup: &Setup) -> String {
         let Setup {
             interval,
+            control,
             lan,
             sharing,
             servers: _,
         } = setup;
         let is_server = self.is_server(index, setup);
         // What else happens on the machine shall neither hold the routers up nor take their memory.
-        let mut text = String::from(
-            "[eal]\nhuge-pages = \"off\"\n\n[workers]\nidle-sleep = \"50us\"\n\n[control]\nrealtime-priority = 10\n\n",
+        let mut text = format!(
+            "[eal]\nhuge-pages = \"off\"\n\n[workers]\nidle-sleep = \"50us\"\n\n[control]\nrealtime-priority = 10\n{control}\n",
         );
         for (number, name, address) in [
             (0, LAN, Self::router(index)),
@@ -233,6 +237,33 @@ impl Sharing {
             let _ = write!(text, "[virtual-router.load-sharing]\n{role}{sharing}");
         }
         text
+    }
+
+    /// From now on nothing that others say on the LAN reaches a router, or again everything does.
+    ///
+    /// # Errors
+    /// When the kernel does not take it.
+    pub fn set_deaf(&self, router: u8, deaf: bool) -> Result<()> {
+        let flood = if deaf { "off" } else { "on" };
+        let what = format!("flood {flood} mcast_flood {flood} bcast_flood {flood}");
+        self.set_hub_port(router, &what)
+    }
+
+    /// From now on nothing that a router says on the LAN reaches others, or again everything does.
+    ///
+    /// # Errors
+    /// When the kernel does not take it.
+    pub fn set_mute(&self, router: u8, mute: bool) -> Result<()> {
+        // A locked port takes frames from link addresses only that the hub has learned, and it learns none.
+        let locked = if mute { "on" } else { "off" };
+        self.set_hub_port(router, &format!("locked {locked}"))
+    }
+
+    fn set_hub_port(&self, router: u8, what: &str) -> Result<()> {
+        let machine = &self.routers[usize::from(router)];
+        let port = format!("{}-{LAN}", machine.name());
+        let line = format!("ip link set {port} type bridge_slave {what}");
+        self.lan.sh(&line).map(drop)
     }
 
     /// Packets that the kernel dropped on any of the links.

@@ -50,6 +50,7 @@ use super::names::{Condition, MemberState, MoveName, RouterId, Seen, Version};
 use super::refusal::{Refusal, Refusals};
 use super::table::Table;
 use super::trust::Trust;
+use super::wire::Key;
 use crate::{Received, State, Time};
 use authority::Authority;
 use balance::Balance;
@@ -66,7 +67,7 @@ pub struct LoadSharing {
     config: Config,
     /// The latest time that the driver gave.
     now: Time,
-    /// When this life began.
+    /// Since when those who share load would have been heard: this life's begin, or the end of a silence that a plain master imposed.
     since: Time,
     /// The time between advertisements, as the master has it.
     interval: Duration,
@@ -384,6 +385,12 @@ impl LoadSharing {
             return Some(self.config.local);
         }
         self.trust.address(router)
+    }
+
+    /// The id of the key that messages are sent with; 0 without a key.
+    #[must_use]
+    pub fn sending_key_id(&self) -> Option<u8> {
+        self.trust.sending_key().map(Key::id)
     }
 
     /// How often each reason to refuse a message was met.

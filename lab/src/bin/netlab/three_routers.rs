@@ -88,7 +88,7 @@ struct Share {
 
 /// Shows it all in a network that is there; the routers go on running in it.
 pub(crate) fn show_in<'a>(net: &'a Sharing, program: &Path) -> Result<(Group<'a>, Figures)> {
-    let group = Group::start(net, program, &setup("sequence"))?;
+    let mut group = Group::start(net, program, &setup("sequence"))?;
     let load = Load::start(net, RATES)?;
     wait_until_shared(&group)?;
     eprintln!("every end system is known; each router carries:");
@@ -102,7 +102,7 @@ pub(crate) fn show_in<'a>(net: &'a Sharing, program: &Path) -> Result<(Group<'a>
     let still = measured(net, SHOWN)?;
     eprintln!("moves in sequence mode …");
     let handover = moved(net, &group, "sequence", ROUNDS, &still)?;
-    set_mode(net, &group, "timer")?;
+    group.reload(&setup("timer"))?;
     eprintln!("moves in timer mode …");
     let handover_timer_mode = moved(net, &group, "timer", TIMER_ROUNDS, &still)?;
     drop(group);
@@ -282,15 +282,6 @@ fn shares(in_charge: &BTreeMap<String, u8>) -> String {
     let of = |router| in_charge.values().filter(|of| **of == router).count();
     let each = (0..ROUTERS).map(|router| format!("r{}: {} conditions", router + 1, of(router)));
     each.collect::<Vec<_>>().join(", ")
-}
-
-fn set_mode(net: &Sharing, group: &Group<'_>, mode: &str) -> Result<()> {
-    for (index, router) in group.running() {
-        router.configure(&net.configuration(index, &setup(mode)))?;
-        router.ask("reload")?;
-    }
-    // It is in force from the next allocation on, which the next move brings.
-    Ok(())
 }
 
 /// Starts a router again, and waits until it has a share.

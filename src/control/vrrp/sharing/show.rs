@@ -128,6 +128,7 @@ fn group_routers(
         },
         router_id: id(me),
         authority: part.authority().map(id),
+        key_id: part.sending_key_id().filter(|id| *id > 0),
         installed: installed(table.installed(), table.digest()),
         routers,
         counters,

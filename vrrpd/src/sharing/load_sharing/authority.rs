@@ -174,8 +174,8 @@ impl LoadSharing {
         let Authority::Ruling(ruling) = &mut self.authority else {
             return;
         };
-        if self.highest.epoch > ruling.epoch {
-            // Somebody else allocates, or did: whatever that led to comes first.
+        if self.highest > ruling.version() {
+            // Somebody else allocates, or did, be it this router in a life before: whatever that led to comes first.
             self.begin_collecting();
             return;
         }

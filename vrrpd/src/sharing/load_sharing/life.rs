@@ -61,6 +61,8 @@ impl LoadSharing {
                 }
                 (true, _) => self.discard_everything(),
                 (false, _) => {
+                    // So far nobody could have spoken to this router.
+                    self.since = self.now;
                     self.publish_everything();
                     self.event(Event::Resumed);
                 }
