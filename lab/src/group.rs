@@ -48,7 +48,10 @@ impl<'a> Group<'a> {
             setup: setup.clone(),
             routers: net.routers.iter().map(|_| None).collect(),
         };
-        for index in 0..count {
+        // Whoever does the control work is there when there is some.
+        let (servers, routers): (Vec<u8>, Vec<u8>) =
+            (0..count).partition(|index| net.is_server(*index, setup));
+        for index in servers.into_iter().chain(routers) {
             group.start_router(index)?;
         }
         Ok(group)

@@ -10,6 +10,7 @@ mod faults;
 mod keys;
 mod membership;
 mod moves;
+mod server;
 mod shares;
 mod soak;
 
