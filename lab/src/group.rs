@@ -1,5 +1,6 @@
 //! Several manifolds that share the load of one group, on the network that is made for that.
 
+mod moves;
 mod tables;
 mod upsets;
 

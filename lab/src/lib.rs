@@ -21,6 +21,7 @@ pub mod packet_socket;
 pub mod poll;
 pub mod probe;
 pub mod process;
+pub mod relay;
 pub mod soak;
 pub mod table;
 pub mod testpmd;

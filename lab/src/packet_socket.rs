@@ -22,6 +22,22 @@ const LONGEST_FRAME: usize = 65_536;
 /// Kernel memory for frames that arrived and were not read yet, in octets.
 const RECEIVE_BUFFER: usize = 32 << 20;
 
+/// Waits until one of the sockets has a frame, those that its own machine sent included, or the time is over, or a signal comes.
+/// Whether one has.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn wait<const N: usize>(sockets: [&PacketSocket; N], within: Duration) -> Result<bool> {
+    // Rounded up, so that a wait of less than a millisecond is one.
+    let milliseconds = within.as_micros().div_ceil(1000);
+    let timeout = PollTimeout::try_from(milliseconds).unwrap_or(PollTimeout::MAX);
+    let mut polled = sockets.map(|socket| PollFd::new(socket.socket.as_fd(), PollFlags::POLLIN));
+    match poll(&mut polled, timeout) {
+        Err(Errno::EINTR) => Ok(false),
+        polled => Ok(polled.doing(|| "wait for a frame".into())? > 0),
+    }
+}
+
 /// A raw socket on one interface.
 #[derive(Debug)]
 pub struct PacketSocket {
@@ -85,17 +101,25 @@ impl PacketSocket {
     /// When the interface is gone.
     pub fn receive(&self, within: Duration) -> Result<Option<Vec<u8>>> {
         let end = Instant::now() + within;
-        let mut frame = vec![0; LONGEST_FRAME];
         loop {
-            let left = PollTimeout::try_from(end.saturating_duration_since(Instant::now()))
-                .unwrap_or(PollTimeout::MAX);
-            let mut polled = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
-            match poll(&mut polled, left) {
-                Ok(0) => return Ok(None),
-                // A signal is no frame, and no fault of the socket.
-                Err(Errno::EINTR) => continue,
-                polled => polled.doing(|| "wait for a frame".into())?,
-            };
+            let left = end.saturating_duration_since(Instant::now());
+            wait([self], left)?;
+            if let Some(frame) = self.take()? {
+                return Ok(Some(frame));
+            }
+            if left.is_zero() {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// A frame that is there, if any; what this machine itself sends does not count.
+    ///
+    /// # Errors
+    /// When the interface is gone.
+    pub fn take(&self) -> Result<Option<Vec<u8>>> {
+        let mut frame = vec![0; LONGEST_FRAME];
+        while wait([self], Duration::ZERO)? {
             let (octets, from) = recvfrom::<LinkAddr>(self.socket.as_raw_fd(), &mut frame)
                 .doing(|| "receive a frame".into())?;
             if from.is_some_and(|from| from.pkttype() != OUTGOING) {
@@ -103,6 +127,7 @@ impl PacketSocket {
                 return Ok(Some(frame));
             }
         }
+        Ok(None)
     }
 
     /// The first frame within the given time that pleases.

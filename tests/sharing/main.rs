@@ -5,11 +5,19 @@
     reason = "a test that meets the impossible should stop there and say so"
 )]
 
+mod congested;
 mod crashes;
 mod faults;
+mod forged;
+mod identical;
+mod insider;
 mod keys;
+mod lossy;
 mod membership;
 mod moves;
+mod queues;
+mod scale;
+mod second;
 mod server;
 mod shares;
 mod soak;
@@ -19,7 +27,7 @@ use std::time::Duration;
 
 use lab::group::{Group, Mark};
 use lab::load::{Rates, Report};
-use lab::topology::sharing::Sharing;
+use lab::topology::sharing::{KEYS, Setup, Sharing};
 
 /// For what takes milliseconds on an idle machine.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -38,10 +46,36 @@ const RATES: Rates = Rates {
     streams: 3,
 };
 
+/// How many end systems a group is told of, if it is told of any.
+const END_SYSTEMS: u8 = 6;
+
+/// A group that is told of its end systems, with further lines for its load sharing.
+fn told(sharing: &str) -> Setup {
+    let systems: Vec<String> = (0..END_SYSTEMS)
+        .map(|host| format!("\"{}\"", Sharing::host(host)))
+        .collect();
+    let systems = systems.join(", ");
+    Setup {
+        sharing: Some(format!("{KEYS}\nend-systems = [{systems}]\n{sharing}\n")),
+        ..Setup::default()
+    }
+}
+
+/// Such a group, when all have the table with all of them, and nothing moves any more.
+fn told_group<'a>(net: &'a Sharing, setup: &Setup) -> Group<'a> {
+    let group = Group::start(net, program(), setup).expect("routers");
+    let known = group.wait_until_known(usize::from(END_SYSTEMS) + 1, DEADLINE);
+    known.expect("agreement");
+    group
+}
+
 /// Expects that everything arrived, once and in order, and that nothing was lost by the laboratory itself, nor because it held up a
 /// router for so long that another took its place.
 fn expect_exact(net: &Sharing, group: &Group<'_>, since: &Mark, report: &Report) {
-    println!("{report:#?}");
+    println!("{:?}", report.total());
+    if !report.total().is_exact() {
+        println!("{}", group.story());
+    }
     let network = (report.socket_drops, net.link_drops().expect("drops"));
     assert_eq!(network, (0, 0), "the network itself lost something");
     let exact = report.total().is_exact();

@@ -15,11 +15,8 @@ pub(super) fn move_around(group: &Group<'_>, hosts: u8, rounds: u8) -> u32 {
             let present = group.in_charge().expect("a table");
             let to = (present[&condition] + 1) % group.count();
             group.move_to(&condition, to).expect("an order");
-            lab::poll::until("the move", DEADLINE, || {
-                let moved = group.in_charge()?.get(&condition) == Some(&to);
-                Ok((moved && group.is_quiet()?).then_some(()))
-            })
-            .expect("an end of the move");
+            let moved = group.wait_until_moved(&condition, to, DEADLINE);
+            moved.expect("an end of the move");
             moves += 1;
         }
     }

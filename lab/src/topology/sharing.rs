@@ -3,11 +3,13 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 
 use crate::Result;
 use crate::error::Doing;
 use crate::link::{ETHERNET_MTU, End, cable, hub, plug};
 use crate::namespace::Namespace;
+use crate::relay::{Relay, Treatment};
 use crate::turn::{self, Turn};
 
 /// The interface of every machine with one.
@@ -16,6 +18,9 @@ const INTERFACE: &str = "eth0";
 pub const LAN: &str = "lan";
 /// A router's interface to the servers, and its port.
 pub const CARRIER: &str = "wan";
+
+/// The socket of a router's memif, in its `/run`.
+const MEMIF: &str = "memif.sock";
 
 /// The network:
 ///
@@ -42,6 +47,8 @@ pub struct Sharing {
     _turn: Turn,
 }
 
+/// The secret of the group's key.
+pub const SECRET: &str = "a secret of the laboratory";
 /// A line of load sharing: the keys.
 pub const KEYS: &str = "keys = [{ id = 1, secret = \"a secret of the laboratory\" }]";
 
@@ -58,6 +65,10 @@ pub struct Setup {
     pub sharing: Option<String>,
     /// How many of the last machines are substitution servers, on the LAN alone.
     pub servers: u8,
+    /// By router, how many receive queues each of its ports has, and how many workers it; one for those not named.
+    pub queues: Vec<u8>,
+    /// Which router, counted from 0, reaches the carrier's side through a memif instead of by its own interface.
+    pub memif: Option<u8>,
 }
 
 impl Default for Setup {
@@ -69,7 +80,27 @@ impl Default for Setup {
             lan: String::new(),
             sharing: Some(format!("{KEYS}\n")),
             servers: 0,
+            queues: Vec::new(),
+            memif: None,
         }
+    }
+}
+
+impl Setup {
+    fn device(&self, router: u8, number: usize, interface: &str) -> String {
+        if interface == CARRIER && self.memif == Some(router) {
+            let socket = format!("socket=/run/{MEMIF},socket-abstract=no");
+            return format!("net_memif{number},role=server,id=0,{socket}");
+        }
+        let device = format!("net_af_packet{number},iface={interface}");
+        match self.queues_of(router) {
+            1 => device,
+            queues => format!("{device},qpairs={queues}"),
+        }
+    }
+
+    fn queues_of(&self, router: u8) -> u8 {
+        self.queues.get(usize::from(router)).copied().unwrap_or(1)
     }
 }
 
@@ -128,6 +159,41 @@ impl Sharing {
         }
         to.sh(&format!("ip link set {port} master bridge"))
             .map(drop)
+    }
+
+    /// Another machine on one of the sides, [`LAN`] or [`CARRIER`], without an address; its interface is `eth0`.
+    ///
+    /// # Errors
+    /// Mostly: there is one of that name.
+    pub fn guest(&self, name: &str, side: &str) -> Result<Namespace> {
+        let guest = Namespace::new(name)?;
+        let to = if side == LAN {
+            &self.lan
+        } else {
+            &self.carrier
+        };
+        self.attach(End::of(&guest, INTERFACE), to)?;
+        Ok(guest)
+    }
+
+    /// Puts a relay into the cable between a router and the end systems' hub.
+    ///
+    /// # Errors
+    /// When there is one already.
+    pub fn relay(&self, router: u8, treatment: Treatment) -> Result<Relay> {
+        let port = format!("r{}-{LAN}", router + 1);
+        let (inside, outside) = (format!("in{router}"), format!("out{router}"));
+        let end = |interface| End::of(&self.lan, interface);
+        self.lan.sh(&format!("ip link set {port} nomaster"))?;
+        cable(end(&inside), end(&outside), ETHERNET_MTU)?;
+        plug(end(&outside), "hub")?;
+        Relay::start(end(&inside), end(&port), treatment)
+    }
+
+    /// Where the memif of a router ([`Setup::memif`]) is found from any machine. The router listens.
+    #[must_use]
+    pub fn memif_socket(&self, router: u8) -> PathBuf {
+        self.routers[usize::from(router)].run_file(MEMIF)
     }
 
     /// The address of an end system, counted from 0.
@@ -192,12 +258,18 @@ impl Sharing {
             control,
             lan,
             sharing,
-            servers: _,
+            ..
         } = setup;
         let is_server = self.is_server(index, setup);
+        let workers = setup.queues_of(index);
+        // A router at a memif leaves its ring alone for a while, so that the other end can be the slower one.
+        let sleep = match setup.memif == Some(index) {
+            true => "5ms",
+            false => "50us",
+        };
         // What else happens on the machine shall neither hold the routers up nor take their memory.
         let mut text = format!(
-            "[eal]\nhuge-pages = \"off\"\n\n[workers]\nidle-sleep = \"50us\"\n\n[control]\nrealtime-priority = 10\n{control}\n",
+            "[eal]\nhuge-pages = \"off\"\n\n[workers]\ncount = {workers}\nidle-sleep = \"{sleep}\"\n\n[control]\nrealtime-priority = 10\n{control}\n",
         );
         for (number, name, address) in [
             (0, LAN, Self::router(index)),
@@ -209,7 +281,8 @@ impl Sharing {
             // Writing to a string does not fail.
             let _ = writeln!(
                 text,
-                "[[port]]\nname = \"{name}\"\ndevice = \"net_af_packet{number},iface={name}\"\naddresses = [\"{address}/24\"]\n"
+                "[[port]]\nname = \"{name}\"\ndevice = \"{}\"\naddresses = [\"{address}/24\"]\n",
+                setup.device(index, number, name),
             );
         }
         if !is_server {

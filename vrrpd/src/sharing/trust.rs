@@ -1,7 +1,7 @@
 //! Whom a router believes: proof that a sender is there now, each message once, restarts, which key is used. What the
 //! messages say, and how they look, is decided elsewhere; the rules are in `docs/protocol.md`, section 4.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 
 use super::names::{BootId, RouterId, Version};
@@ -15,6 +15,9 @@ use crate::{Received, Transmit};
 
 /// How many lives of a router that are still to prove themselves are remembered.
 const CANDIDATES_MAX: usize = 2;
+
+/// How many lives of a router that were believed once are remembered, the latest.
+const FORMER_MAX: usize = 8;
 
 /// Who this router is, and whom it may believe.
 #[derive(Clone, Debug)]
@@ -51,6 +54,8 @@ struct Known {
     /// What its next life, or its first, has to echo.
     challenge: u32,
     believed: Option<Believed>,
+    /// Lives that were believed before that, the latest at the end. What was recorded of them is not even answered.
+    former: VecDeque<BootId>,
     /// Lives that are still to prove themselves, the one heard last at the end.
     candidates: Vec<Candidate>,
 }
@@ -188,6 +193,9 @@ impl Trust {
     fn judge_stranger(&mut self, opened: &Opened<'_>) -> Result<Incoming, Refusal> {
         let head = opened.head;
         let known = self.routers.get(&head.router);
+        if known.is_some_and(|known| known.former.contains(&head.boot)) {
+            return Err(Refusal::Boot);
+        }
         let candidate = known.and_then(|known| known.candidate(head.boot));
         let body = opened.body()?;
         let Body::Response(response) = &body else {
@@ -214,14 +222,21 @@ impl Trust {
         let known = self.routers.entry(head.router).or_insert_with(|| Known {
             challenge: choose(),
             believed: None,
+            former: VecDeque::new(),
             candidates: Vec::new(),
         });
         let listed = known.candidate(head.boot).is_some();
         if listed && entry.is_some_and(|entry| entry.echo == known.challenge) {
-            let admission = match known.believed {
-                Some(_) => Admission::Restarted,
+            let admission = match &known.believed {
+                Some(before) => {
+                    known.former.push_back(before.boot);
+                    Admission::Restarted
+                }
                 None => Admission::New,
             };
+            if known.former.len() > FORMER_MAX {
+                known.former.pop_front();
+            }
             known.challenge = choose();
             known
                 .candidates
