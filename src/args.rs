@@ -50,6 +50,12 @@ pub enum Action {
         #[command(subcommand)]
         command: Option<Command>,
     },
+    /// Show live what the routers of a group carry, in the whole of the terminal
+    Top {
+        /// The router's control socket
+        #[arg(long, value_name = "PATH", default_value = DEFAULT_SOCKET)]
+        socket: PathBuf,
+    },
     /// Print the completion script of a shell
     Completions {
         /// The shell

@@ -16,6 +16,7 @@
 //! | [`show`] | what is shown, as tables and as JSON |
 //! | [`signals`] | signals as flags |
 //! | [`supervisor`] | what the service manager is told |
+//! | [`top`] | the live view |
 
 pub mod args;
 pub mod command;
@@ -31,3 +32,4 @@ pub mod run;
 pub mod show;
 pub mod signals;
 pub mod supervisor;
+pub mod top;

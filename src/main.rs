@@ -35,6 +35,7 @@ fn main() -> ExitCode {
         } => manifold::run::run(&config, interactive, &eal).map_err(Into::into),
         Action::Check { config } => check(&config),
         Action::Ctl { socket, json, .. } => return ctl(&socket, Form::json(json), &matches),
+        Action::Top { socket } => manifold::top::run(&socket).map_err(Into::into),
         Action::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "manifold", &mut script);

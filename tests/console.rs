@@ -18,6 +18,7 @@ use clap::CommandFactory;
 use lab::process::{Finished, Process, command};
 use lab::{Result, poll};
 use manifold::command::Line;
+use nix::pty::Winsize;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
@@ -73,6 +74,12 @@ impl Site {
         command
     }
 
+    fn top(&self) -> Command {
+        let mut command = command(PROGRAM);
+        command.args(["top", "--socket"]).arg(self.socket());
+        command
+    }
+
     fn ctl(&self, line: &str) -> Result<Finished> {
         let mut command = self.ctl_command();
         command.args(line.split(' '));
@@ -116,11 +123,15 @@ impl Drop for Site {
     }
 }
 
-/// Every command of the grammar that ends neither router nor prompt, with an example of each argument.
+/// Every command of the grammar that ends neither router nor prompt and is not refused by a router that shares nothing, with an example of
+/// each argument.
 fn every_command() -> Vec<String> {
     fn descend(at: &clap::Command, before: &str, lines: &mut Vec<String>) {
         for below in at.get_subcommands() {
-            if matches!(below.get_name(), "help" | "drain" | "quit" | "exit") {
+            if matches!(
+                below.get_name(),
+                "help" | "drain" | "quit" | "exit" | "review"
+            ) {
                 continue;
             }
             let words = format!("{before}{}", below.get_name());
@@ -346,7 +357,13 @@ struct AtTerminal {
 
 impl AtTerminal {
     fn spawn(mut command: Command, site: &Site) -> Result<Self> {
-        let pty = nix::pty::openpty(None, None).expect("a terminal");
+        let size = Winsize {
+            ws_row: 24,
+            ws_col: 110,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        let pty = nix::pty::openpty(&size, None).expect("a terminal");
         let end = |fd: &OwnedFd| fd.try_clone().expect("a descriptor");
         command.env("TERM", "xterm").env("XDG_STATE_HOME", &site.0);
         let process = Process::spawn_at(
@@ -439,6 +456,33 @@ fn the_end_of_the_routers_own_prompt_is_the_routers() -> Result<()> {
     let AtTerminal { process, .. } = prompt;
     assert!(process.finish(DEADLINE)?.status.success());
     assert!(!site.socket().exists(), "the socket stays behind");
+    Ok(())
+}
+
+#[test]
+fn the_live_view_outlives_its_router_and_gives_the_terminal_back() -> Result<()> {
+    let site = Site::new();
+    let router = site.start()?;
+    let mut top = AtTerminal::spawn(site.top(), &site)?;
+    // The other screen, and without a cursor.
+    top.wait_for("\x1b[?1049h")?;
+    top.wait_for("no virtual router of this router shares its load")?;
+    router.signal(Signal::SIGTERM)?;
+    assert!(router.finish(DEADLINE)?.status.success());
+    top.wait_for("trying again")?;
+    let router = site.start()?;
+    top.wait_for("the router answers again")?;
+    top.type_until("q", "\x1b[?1049l")?;
+    let AtTerminal { process, .. } = top;
+    assert!(process.finish(DEADLINE)?.status.success());
+
+    let mut top = AtTerminal::spawn(site.top(), &site)?;
+    top.wait_for("\x1b[?1049h")?;
+    top.process.signal(Signal::SIGTERM)?;
+    top.wait_for("\x1b[?1049l")?;
+    let AtTerminal { process, .. } = top;
+    assert!(process.finish(DEADLINE)?.status.success());
+    drop(router);
     Ok(())
 }
 

@@ -9,6 +9,7 @@
 
 pub mod answers;
 pub mod capture;
+pub mod carried;
 pub mod error;
 pub mod frame;
 pub mod group;
@@ -22,6 +23,7 @@ pub mod poll;
 pub mod probe;
 pub mod process;
 pub mod relay;
+pub mod skew;
 pub mod soak;
 pub mod table;
 pub mod testpmd;

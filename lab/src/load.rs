@@ -88,6 +88,18 @@ impl<'a> Load<'a> {
     /// # Errors
     /// When a stream cannot be connected, or a socket is not to be had.
     pub fn start(net: &'a Sharing, rates: Rates) -> Result<Self> {
+        Self::start_uneven(net, rates, |_| rates.udp_pps)
+    }
+
+    /// The same, with so many datagrams a second of each end system, counted from 0.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_uneven(
+        net: &'a Sharing,
+        rates: Rates,
+        udp_pps: impl Fn(u8) -> u64,
+    ) -> Result<Self> {
         let pace = |rate_pps| Pace {
             rate_pps,
             packets: rate_pps * rates.seconds,
@@ -125,7 +137,7 @@ impl<'a> Load<'a> {
                 from: SocketAddrV4::new(Sharing::host(index), UDP_PORT),
                 to: SocketAddrV4::new(to, UDP_PORT),
                 payload_octets: 200,
-                pace: pace(rates.udp_pps),
+                pace: pace(udp_pps(index)),
             };
             load.datagrams.push((server, udp::send(host, flow)?));
         }

@@ -190,6 +190,7 @@ fn accepts(argument: &Arg, word: &str) -> bool {
     match argument.get_id().as_str() {
         "address" | "router" => word.parse::<std::net::Ipv4Addr>().is_ok(),
         "condition" => word.parse::<super::ConditionChoice>().is_ok(),
+        "value" => word.parse::<u32>().is_ok(),
         _ => values.is_empty() || values.iter().any(|value| value.matches(word, false)),
     }
 }

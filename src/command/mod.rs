@@ -55,6 +55,9 @@ pub enum Command {
         /// The router's id or its address on the link
         router: Ipv4Addr,
     },
+    /// Reviews of the routers' load
+    #[command(subcommand)]
+    Review(Review),
     /// Give every end system away, then end the router; no packet is lost
     Drain,
     /// Start forwarding
@@ -102,6 +105,8 @@ pub enum Show {
     Moves,
     /// End systems, behind what and how they were seen
     EndSystems,
+    /// What this router routes of whom, what the others carry, and the last review
+    FlowRates,
     /// Packets that the workers hold back
     Backlog,
     /// Packet buffers, used and free
@@ -168,6 +173,41 @@ pub enum Set {
         /// How packets are forwarded
         mode: Mode,
     },
+    /// When the load is looked at, and when it is shared anew; until the file is read again
+    #[command(subcommand)]
+    ReviewThreshold(ReviewThreshold),
+}
+
+/// What of the load can be beyond a threshold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub enum ReviewThreshold {
+    /// A router that routes more asks for a review
+    Rate {
+        /// Mbit/s
+        value: u32,
+    },
+    /// A router whose backlogs overflow more often asks for a review
+    Overflows {
+        /// Overflows a second
+        value: u32,
+    },
+    /// The load is shared anew if routers differ by more
+    Difference {
+        /// Percent of the mean
+        value: u16,
+    },
+    /// The load is shared anew if a router overflows so much more often than another
+    OverflowDifference {
+        /// Overflows a second
+        value: u32,
+    },
+}
+
+/// What can be done about reviews.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub enum Review {
+    /// Look at everyone's load, and share it anew if that is called for
+    Now,
 }
 
 /// How packets are forwarded.

@@ -26,6 +26,7 @@ fn every_line() -> Vec<String> {
                 line += match argument.get_id().as_str() {
                     "port" => "0",
                     "address" | "condition" | "router" => "192.0.2.1",
+                    "value" => "20",
                     _ => values.first().expect("a value to try").get_name(),
                 };
             }
@@ -137,6 +138,10 @@ fn wrong_input_says_what_was_expected() {
         (
             "move 192.0.2.1 too 192.0.2.2",
             &["\"move 192.0.2.1\" knows no \"too\"", "to  Whom to"],
+        ),
+        (
+            "set review-threshold rate much",
+            &["\"set review-threshold rate\" knows no \"much\"", "Mbit/s"],
         ),
         (
             "move all to 192.0.2.2",

@@ -5,6 +5,7 @@ mod keys;
 
 use std::collections::HashSet;
 use std::net::Ipv4Addr;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use dataplane::MatchOn;
@@ -151,6 +152,9 @@ fn serialize_match<S: Serializer>(on: &MatchOn, serializer: S) -> Result<S::Ok, 
 }
 
 impl LoadSharingConfig {
+    /// What `review-difference-percent` can be.
+    pub const DIFFERENCE_PERCENT: RangeInclusive<u16> = 2..=1000;
+
     /// What the table says; none if there is no such table.
     pub(super) fn read(mut table: Section<'_, '_>, mistakes: &mut Mistakes) -> Option<Self> {
         if !table.is_there() {
@@ -291,7 +295,7 @@ impl LoadSharingConfig {
                     mistakes,
                     "review-difference-percent",
                     20,
-                    value::integer(2..=1000, "percent"),
+                    value::integer(Self::DIFFERENCE_PERCENT, "percent"),
                 )
                 .value,
             review_overflow_difference: table

@@ -325,7 +325,7 @@ impl Control {
     fn sources(&mut self, at: Moment) -> (&mut Answers, Sources<'_>) {
         let sources = Sources {
             at,
-            config: &self.config,
+            config: &mut self.config,
             router: &mut self.router,
             road: &mut self.road,
         };

@@ -11,6 +11,7 @@ mod config;
 mod counters;
 mod done;
 mod end_systems;
+mod flow_rates;
 mod fwd_stats;
 mod lcores;
 mod mempool;
@@ -35,6 +36,9 @@ pub use config::ConfigInForce;
 pub use counters::{CounterGroup, Counters};
 pub use done::Done;
 pub use end_systems::{EndSystem, EndSystems, GroupEndSystems};
+pub use flow_rates::{
+    ConditionFlow, FlowRates, GroupFlowRates, LastReview, RouterFlow, Thresholds,
+};
 pub use fwd_stats::{FwdCounters, FwdStats, PortFwd};
 pub use lcores::{Control, Lcores, Worker};
 pub use mempool::{Mempool, Pool};
@@ -69,6 +73,7 @@ pub enum Answer {
     Allocation(Allocation),
     Moves(Moves),
     EndSystems(EndSystems),
+    FlowRates(FlowRates),
     Backlog(Backlog),
     Mempool(Mempool),
     Config(ConfigInForce),
@@ -93,6 +98,7 @@ impl Answer {
             Self::Allocation(shown) => shown.table(),
             Self::Moves(shown) => shown.table(),
             Self::EndSystems(shown) => shown.table(),
+            Self::FlowRates(shown) => shown.table(),
             Self::Backlog(shown) => shown.table(),
             Self::Mempool(shown) => shown.table(),
             Self::Config(shown) => shown.table(),

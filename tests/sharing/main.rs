@@ -16,6 +16,7 @@ mod lossy;
 mod membership;
 mod moves;
 mod queues;
+mod reviews;
 mod scale;
 mod second;
 mod server;

@@ -2,11 +2,12 @@
 //! answers those that concern the loop (`reload`, `quit`).
 //!
 //! One file each: ports (`ports.rs`), routes and neighbours (`tables.rs`), counters and workers (`counts.rs`), the workers'
-//! backlogs, which have to be asked for (`backlog.rs`).
+//! backlogs, which have to be asked for (`backlog.rs`), reviews of the load (`review.rs`).
 
 mod backlog;
 mod counts;
 mod ports;
+mod review;
 mod tables;
 
 use std::time::Instant;
@@ -18,9 +19,10 @@ use vrrpd::sharing::names::Condition;
 
 use super::road::Road;
 use super::router::Router;
-use super::vrrp::{self, sharing::show as sharing};
+use super::vrrp;
+use super::vrrp::sharing::{flow_rates, show as sharing};
 use crate::command::{
-    Clear, ClearPort, Command, ConditionChoice, Fwd, Mode, PortChoice, Set, Show, ShowPort,
+    Clear, ClearPort, Command, ConditionChoice, Fwd, Mode, PortChoice, Review, Set, Show, ShowPort,
 };
 use crate::config::Config;
 use crate::ctl::SocketCounters;
@@ -34,7 +36,7 @@ pub struct Sources<'a> {
     /// The time.
     pub at: Moment,
     /// The configuration in force.
-    pub config: &'a Config,
+    pub config: &'a mut Config,
     /// Host, virtual routers and routes.
     pub router: &'a mut Router<Mbuf>,
     /// The data plane.
@@ -141,6 +143,12 @@ impl Answers {
                 sources.road.dataplane.set_mode(mode);
                 done(format!("Set {name} packet forwarding mode"))
             }
+            Command::Set(Set::ReviewThreshold(threshold)) => {
+                review::set_threshold(*threshold, sources).and_then(done)
+            }
+            Command::Review(Review::Now) => {
+                review::now(sources.router.vrrp_mut(), sources.at).and_then(done)
+            }
             Command::Start => {
                 let dataplane = &mut sources.road.dataplane;
                 if dataplane.is_forwarding() {
@@ -225,6 +233,10 @@ impl Answers {
             ))),
             Show::Moves => Ok(Answer::Moves(sharing::moves(sources.router.vrrp()))),
             Show::EndSystems => Ok(Answer::EndSystems(sharing::end_systems(
+                sources.router.vrrp(),
+                sources.at.now,
+            ))),
+            Show::FlowRates => Ok(Answer::FlowRates(flow_rates::shown(
                 sources.router.vrrp(),
                 sources.at.now,
             ))),

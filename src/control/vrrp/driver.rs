@@ -20,8 +20,10 @@ use super::sharing::{Numbers, Sharing};
 use super::tracking::{Ping, Tracker, Verdict};
 use crate::control::host::{Originated, Port, PortIndex, Virtual};
 
+mod review;
 mod shared;
 
+pub use review::Asked;
 use shared::Boots;
 
 /// The most outputs that wait for the control loop: more than all 255 virtual routers of a port can ask for at once, each

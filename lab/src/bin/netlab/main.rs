@@ -2,6 +2,8 @@
 
 mod memif;
 mod one_router;
+mod picture;
+mod rebalance;
 mod three_routers;
 
 use std::io::{BufRead, BufReader};
@@ -24,7 +26,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Task {
-    /// One router beside the kernel in its place; then three that share the load of twelve end systems
+    /// One router beside the kernel in its place; then three that share the load of twelve end systems, and share it anew
     Demo(Demo),
     /// Throughput and loss with dpdk-testpmd as the generator, over a memif into the router and back
     Memif {
@@ -69,6 +71,9 @@ struct Demo {
     /// Leave the network up afterwards, to play with
     #[arg(long)]
     keep: bool,
+    /// Draw what each router carries while the load is shared anew, as an SVG
+    #[arg(long, value_name = "PATH")]
+    svg: Option<PathBuf>,
 }
 
 /// Ends what the keeping process prints to us.
@@ -76,11 +81,7 @@ const KEPT: &str = "-- kept --";
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
-        Task::Demo(Demo {
-            keep: true,
-            program,
-            json,
-        }) => start_keeper(&program, json),
+        Task::Demo(demo) if demo.keep => start_keeper(&demo),
         Task::Demo(demo) => show(&demo).map(drop),
         Task::Memif {
             program,
@@ -130,7 +131,7 @@ fn soak(options: &Options, json: bool) -> ExitCode {
 }
 
 /// Runs the demo in a process that outlives this one and the terminal: the network lives as long as that process.
-fn start_keeper(program: &std::path::Path, json: bool) -> lab::Result<()> {
+fn start_keeper(demo: &Demo) -> lab::Result<()> {
     let doing = || "start the keeping process".to_owned();
     let this = std::env::current_exe().doing(doing)?;
     let mut command = Command::new("setsid");
@@ -138,11 +139,14 @@ fn start_keeper(program: &std::path::Path, json: bool) -> lab::Result<()> {
         .arg(this)
         .arg("keep")
         .arg("--program")
-        .arg(program)
+        .arg(&demo.program)
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
-    if json {
+    if demo.json {
         command.arg("--json");
+    }
+    if let Some(path) = &demo.svg {
+        command.arg("--svg").arg(path);
     }
     let mut keeper = command.spawn().doing(doing)?;
     for line in keeper
@@ -165,14 +169,14 @@ fn start_keeper(program: &std::path::Path, json: bool) -> lab::Result<()> {
     })
 }
 
-/// Both acts, in networks of their own.
+/// All acts: one router in a network of its own, then three in another.
 fn show(demo: &Demo) -> lab::Result<()> {
     let one = first_act(demo)?;
     let net = three_routers::network()?;
+    let anew = rebalance::show_in(&net, &demo.program)?;
     let (group, figures) = three_routers::show_in(&net, &demo.program)?;
     drop(group);
-    print(demo, &one, &figures);
-    Ok(())
+    print(demo, &one, &anew, &figures)
 }
 
 fn first_act(demo: &Demo) -> lab::Result<one_router::Report> {
@@ -180,23 +184,40 @@ fn first_act(demo: &Demo) -> lab::Result<one_router::Report> {
     one_router::show_in(&net, &demo.program)
 }
 
-fn print(demo: &Demo, one: &one_router::Report, three: &three_routers::Figures) {
+fn print(
+    demo: &Demo,
+    one: &one_router::Report,
+    anew: &rebalance::Figures,
+    three: &three_routers::Figures,
+) -> lab::Result<()> {
+    if let Some(path) = &demo.svg {
+        let doing = || format!("write {}", path.display());
+        std::fs::write(path, anew.track.draw()).doing(doing)?;
+    }
     if demo.json {
         let mut object = serde_json::json!(three);
         object["one_router"] = serde_json::json!(one);
+        if let (Some(all), serde_json::Value::Object(more)) =
+            (object.as_object_mut(), serde_json::json!(anew))
+        {
+            all.extend(more);
+        }
         println!("{object}");
     } else {
         one_router::print(one);
         three_routers::print(three);
+        rebalance::print(anew);
     }
+    Ok(())
 }
 
 /// The demo, whose second network stays.
 fn keep(demo: &Demo) -> lab::Result<()> {
     let one = first_act(demo)?;
     let net = three_routers::network()?;
+    let anew = rebalance::show_in(&net, &demo.program)?;
     let (_group, figures) = three_routers::show_in(&net, &demo.program)?;
-    print(demo, &one, &figures);
+    print(demo, &one, &anew, &figures)?;
     eprintln!("\nThe network stays up. Inside its machines:");
     let machines = net.routers.iter().chain(&net.hosts).chain(&net.servers);
     for machine in machines {

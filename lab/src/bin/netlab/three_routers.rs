@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use lab::carried::Reading;
 use lab::group::Group;
 use lab::load::{Load, Rates, Report};
 use lab::table::Table;
-use lab::topology::sharing::{CARRIER, KEYS, Setup, Sharing};
+use lab::topology::sharing::{KEYS, Setup, Sharing};
 use lab::traffic::Count;
 use lab::{Result, poll};
 use serde::Serialize;
@@ -69,7 +70,8 @@ pub(crate) struct Figures {
     end_systems: u8,
     /// Conditions that each router is in charge of, the rest counted.
     conditions: Vec<usize>,
-    share: Share,
+    /// Bit/s of each router towards the servers, with end systems that all send alike.
+    carried: Vec<u64>,
     handover: Moved,
     handover_timer_mode: Moved,
     backup_crash: Gone,
@@ -79,20 +81,13 @@ pub(crate) struct Figures {
     dropped_by_the_network: u64,
 }
 
-/// What each router carried.
-#[derive(Debug, Serialize)]
-struct Share {
-    /// Bit/s of each router towards the servers.
-    before: Vec<u64>,
-}
-
 /// Shows it all in a network that is there; the routers go on running in it.
 pub(crate) fn show_in<'a>(net: &'a Sharing, program: &Path) -> Result<(Group<'a>, Figures)> {
     let mut group = Group::start(net, program, &setup("sequence"))?;
     let load = Load::start(net, RATES)?;
     wait_until_shared(&group)?;
     eprintln!("every end system is known; each router carries:");
-    let before = watch(net, &group, SHOWN)?;
+    let carried = watch(net, &group, SHOWN)?;
     let in_charge = group.in_charge()?;
     let of = |router| in_charge.values().filter(|of| **of == router).count();
     let conditions = (0..ROUTERS).map(of).collect();
@@ -136,7 +131,7 @@ pub(crate) fn show_in<'a>(net: &'a Sharing, program: &Path) -> Result<(Group<'a>
         routers: ROUTERS,
         end_systems: HOSTS,
         conditions,
-        share: Share { before },
+        carried,
         handover,
         handover_timer_mode,
         backup_crash,
@@ -161,17 +156,12 @@ fn setup(mode: &str) -> Setup {
 
 /// Prints once a second what each router sends towards the servers; returns the bits per second over all of the time.
 fn watch(net: &Sharing, group: &Group<'_>, time: Duration) -> Result<Vec<u64>> {
-    let octets = || -> Result<Vec<u64>> {
-        (0..ROUTERS)
-            .map(|router| net.router_end(router, CARRIER).statistic("tx_bytes"))
-            .collect()
-    };
-    let start = (Instant::now(), octets()?);
-    let mut last = start.clone();
-    while start.0.elapsed() < time {
+    let (start, first) = (Instant::now(), Reading::take(net)?);
+    let mut last = first.clone();
+    while start.elapsed() < time {
         std::thread::sleep(Duration::from_secs(1));
-        let now = (Instant::now(), octets()?);
-        let rates = rates(&last, &now);
+        let now = Reading::take(net)?;
+        let rates = now.since(&last);
         let in_charge = group.in_charge()?;
         let line: Vec<String> = (0..ROUTERS)
             .zip(&rates)
@@ -187,16 +177,7 @@ fn watch(net: &Sharing, group: &Group<'_>, time: Duration) -> Result<Vec<u64>> {
         eprintln!("  {}", line.join("    "));
         last = now;
     }
-    Ok(rates(&start, &last))
-}
-
-/// Bits per second between two readings of octets.
-fn rates(then: &(Instant, Vec<u64>), now: &(Instant, Vec<u64>)) -> Vec<u64> {
-    let seconds = now.0.duration_since(then.0).as_secs_f64();
-    let pairs = then.1.iter().zip(&now.1);
-    pairs
-        .map(|(then, now)| ((now - then) as f64 * 8.0 / seconds) as u64)
-        .collect()
+    Ok(last.since(&first))
 }
 
 /// The load for a time, with nothing happening.
@@ -311,7 +292,7 @@ pub(crate) fn print(figures: &Figures) {
         "\n  {HOSTS} end systems ── hub ── {ROUTERS} routers ── bridge ── {SERVERS} servers\n"
     );
     let mut shares = Table::new(&["router", "conditions", "Mbit/s to the servers"]);
-    let each = figures.conditions.iter().zip(&figures.share.before);
+    let each = figures.conditions.iter().zip(&figures.carried);
     for (router, (conditions, bits)) in (1..).zip(each) {
         let rate = format!("{:.2}", *bits as f64 / 1e6);
         shares.row(&[&format!("r{router}"), conditions, &rate]);

@@ -199,7 +199,7 @@ impl Vrrp {
             .filter_map(|group| Some((&group.config, &group.router, group.sharing.as_ref()?)))
     }
 
-    fn sharing_keys(&self, is_meant: impl Fn(GroupKey) -> bool) -> Vec<GroupKey> {
+    pub(super) fn sharing_keys(&self, is_meant: impl Fn(GroupKey) -> bool) -> Vec<GroupKey> {
         let sharing = self
             .groups
             .iter()

@@ -10,8 +10,10 @@
 //! | `numbers.rs` | whose packets are counted where |
 //! | `learning.rs` | whom packets were seen of, and whether that may be believed |
 //! | `show.rs` | fills in what is shown |
+//! | `flow_rates.rs` | … of the load |
 
 pub mod config;
+pub mod flow_rates;
 mod handovers;
 mod learning;
 mod numbers;
@@ -28,6 +30,7 @@ use vrrpd::sharing::LoadSharing;
 use vrrpd::sharing::load_sharing::{ConfigError, MoveError, Output as Decided};
 use vrrpd::sharing::moves::{Command, Completion};
 use vrrpd::sharing::names::{BootId, Condition, MoveName, RouterId, Seen};
+use vrrpd::sharing::review::Start;
 use vrrpd::{Cause, Received, State, Time, Transmit};
 
 pub use config::SharingConfig;
@@ -238,6 +241,17 @@ impl Sharing {
         let ordered = self.part.move_to(now, &[condition], to);
         self.carry_out(numbers);
         ordered
+    }
+
+    /// The operator wants everyone's load looked at.
+    pub(super) fn review_now(
+        &mut self,
+        now: Time,
+        numbers: &mut Numbers,
+    ) -> Result<Start, MoveError> {
+        let started = self.part.review_now(now);
+        self.carry_out(numbers);
+        started
     }
 
     /// Everything is to be given away.

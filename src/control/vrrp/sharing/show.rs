@@ -297,11 +297,11 @@ fn installed(version: Version, digest: u64) -> show::Installed {
     }
 }
 
-const fn id(router: RouterId) -> Ipv4Addr {
+pub(super) const fn id(router: RouterId) -> Ipv4Addr {
     Ipv4Addr::from_bits(router.get())
 }
 
 /// Milliseconds, exact to the microsecond.
-fn milliseconds(duration: Duration) -> f64 {
+pub(super) fn milliseconds(duration: Duration) -> f64 {
     duration.as_micros() as f64 / 1000.0
 }
