@@ -23,10 +23,10 @@ const LIGHT: u8 = 2;
 const LIGHT_PPS: u64 = 100;
 const SECONDS_MAX: u64 = 60;
 
-/// The other end of the slow router's memif: takes what is in its ring of eight places, sends it on to the carrier's side, and sleeps for
+/// The other end of a slow router's memif: takes what is in its ring of eight places, sends it on to the carrier's side, and sleeps for
 /// 10 ms. Only `io` is done, so the router behind it is as if it were on the bridge itself.
-fn peer_configuration(net: &Sharing) -> String {
-    let socket = net.memif_socket(SLOW);
+pub(super) fn peer_configuration(net: &Sharing, router: u8) -> String {
+    let socket = net.memif_socket(router);
     format!(
         "[eal]\nhuge-pages = \"off\"\n\n[workers]\nidle-sleep = \"10ms\"\n\n\
          [[port]]\nname = \"memif\"\ndevice = \"net_memif0,role=client,id=0,socket={},socket-abstract=no,rsize=3\"\n\n\
@@ -67,7 +67,7 @@ fn moves_from_a_congested_router_lose_what_overflowed_and_nothing_else() {
         ..told("drain-limit = \"20s\"")
     };
     let group = Group::start(&net, program(), &setup).expect("routers");
-    let peer = Manifold::start(&machine, program(), &peer_configuration(&net), &[]);
+    let peer = Manifold::start(&machine, program(), &peer_configuration(&net, SLOW), &[]);
     let peer = peer.expect("a peer");
     peer.ctl("set fwd io").expect("a peer that forwards");
     let known = group.wait_until_known(usize::from(END_SYSTEMS) + 1, DEADLINE);

@@ -16,6 +16,7 @@ mod lossy;
 mod membership;
 mod moves;
 mod queues;
+mod relieved;
 mod reviews;
 mod scale;
 mod second;

@@ -36,11 +36,11 @@ fn counter(group: &Group<'_>, router: u8, command: &str, name: &str) -> u64 {
     shown["counters"][name].as_u64().expect("a count")
 }
 
-fn of_protocol(group: &Group<'_>, router: u8, name: &str) -> u64 {
+pub(super) fn of_protocol(group: &Group<'_>, router: u8, name: &str) -> u64 {
     counter(group, router, "show routers", name)
 }
 
-fn of_reviews(group: &Group<'_>, router: u8, name: &str) -> u64 {
+pub(super) fn of_reviews(group: &Group<'_>, router: u8, name: &str) -> u64 {
     counter(group, router, "show flow-rates", name)
 }
 
