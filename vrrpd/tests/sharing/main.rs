@@ -15,3 +15,4 @@ mod review;
 mod scale;
 mod server;
 mod tied;
+mod vrids;

@@ -9,7 +9,7 @@ use vrrpd::sharing::review::{Config, Start, Verdict};
 use crate::lan::{Lan, MS, Settings, US, host, octets_of, router};
 use crate::life::{check, exact};
 
-const HOLD: u64 = 400 * MS;
+pub(crate) const HOLD: u64 = 400 * MS;
 
 pub(crate) fn settings(seed: u64) -> Settings {
     Settings {

@@ -346,3 +346,14 @@ fn a_server_never_becomes_master_and_tells_whom_it_misses() {
     let master = lan.sharing(SERVER).membership().get(router(0)).unwrap();
     assert_eq!(master.state, MemberState::Faulty);
 }
+
+#[test]
+fn a_server_that_comes_back_takes_the_work_over_within_an_interval() {
+    let mut lan = settled(settings(19));
+    lan.crash(SERVER);
+    lan.run(100 * MS);
+    rest(&mut lan);
+    lan.start(SERVER);
+    let took = lan.run_until(200 * MS, |lan| lan.sharing(SERVER).is_authority());
+    assert!(took < INTERVAL, "{} us: {}", took / 1000, lan.state());
+}

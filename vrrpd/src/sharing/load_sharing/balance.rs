@@ -34,7 +34,7 @@ pub(super) struct Balance {
     watch: Watch,
     answering: Option<Answering>,
     collector: Collector,
-    /// When conditions were last on the move, as far as this router knows as the authority.
+    /// When conditions were last on the move, or taken over, as far as this router knows as the authority.
     moved_at: Option<Time>,
     pub(super) reliefs: Reliefs,
     last: Option<Review>,
@@ -89,6 +89,11 @@ impl Balance {
     pub(super) fn end_authority(&mut self) {
         self.collector.give_up();
         self.reliefs = Reliefs::default();
+    }
+
+    /// A condition that changes its router counts at neither for a whole window.
+    pub(super) fn changed_hands(&mut self, now: Time) {
+        self.moved_at = Some(now);
     }
 
     /// From when on no router's window has a move in it, even if their readings are not at the same time.
@@ -301,7 +306,7 @@ impl LoadSharing {
             return;
         }
         if !ruling.unfinished.is_empty() {
-            self.balance.moved_at = Some(self.now);
+            self.balance.changed_hands(self.now);
         }
         let (now, config) = (self.now, &self.config.review);
         let collector = &mut self.balance.collector;

@@ -94,7 +94,8 @@ impl LoadSharing {
             .map(|(_, member)| member.installed)
             .max()
             .unwrap_or_default();
-        let outranked = self.is_outranked();
+        // A substitution server disputes nobody's mastership.
+        let outranked = !self.is_server() && self.is_outranked();
         let other_rules = self.is_another_ruling();
         let Authority::Collecting(collection) = &mut self.authority else {
             return;

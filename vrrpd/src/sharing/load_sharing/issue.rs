@@ -413,6 +413,9 @@ impl LoadSharing {
         // Whatever had to wait for this one is looked at when everyone has it.
         ruling.review_at = Some(self.now + PATIENCE);
         self.authority = Authority::Ruling(ruling);
+        if draft.taken_over > 0 {
+            self.balance.changed_hands(self.now);
+        }
         self.counters.allocations_issued += 1;
         self.counters.conditions_taken_over += draft.taken_over as u64;
         self.counters.moves_ordered += draft.ordered.len() as u64;
