@@ -123,8 +123,8 @@ impl PacketSocket {
             let (octets, from) = recvfrom::<LinkAddr>(self.socket.as_raw_fd(), &mut frame)
                 .doing(|| "receive a frame".into())?;
             if from.is_some_and(|from| from.pkttype() != OUTGOING) {
-                frame.truncate(octets);
-                return Ok(Some(frame));
+                // Whoever collects many is not to keep the room of the longest for each.
+                return Ok(Some(frame[..octets].to_vec()));
             }
         }
         Ok(None)

@@ -1,5 +1,5 @@
-//! A worker's part in moving conditions from one router to another, packet by packet: recording what is accepted, holding
-//! and releasing. Which moves there are, and when each step is due, is not decided here. Packets are known only by their
+//! Moving conditions from one router to another, packet by packet: recording what is accepted, holding and releasing, by a worker ([`WorkerPart`]) and as the
+//! control thread asks for it ([`Steps`]). Which moves there are, and when each step is due, is not decided here. Packets are known only by their
 //! octets ([`backlog::Packet`](crate::backlog::Packet)), so that a simulation can drive all of it.
 
 mod conditions;
@@ -8,6 +8,7 @@ mod learning;
 mod part;
 mod recording;
 mod release;
+mod steps;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +22,7 @@ pub use learning::{Learned, Learner};
 pub use part::{Answer, Order, Returned, Task, WorkerPart};
 pub use recording::Recording;
 pub use release::{Release, Releasing};
+pub use steps::{Present, Steps};
 
 use crate::backlog::Packet;
 use crate::wire::ipv4::{self, Protocol};

@@ -1,6 +1,7 @@
-//! What each part of a hand-over does by itself; a whole one is in `exchange`.
+//! What each part of a hand-over does by itself; a whole one is in `exchange`, and between threads in `threads`.
 
 mod exchange;
+mod threads;
 
 use std::sync::Arc;
 

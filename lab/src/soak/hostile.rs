@@ -4,7 +4,7 @@
 //! What the standard leaves open is left out: a sound VRRP advertisement from anybody makes anybody master (RFC 9568 section 10).
 
 use std::net::Ipv4Addr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::act::Random;
 use crate::Result;
@@ -13,7 +13,7 @@ use crate::link::End;
 use crate::packet_socket::PacketSocket;
 use crate::topology::sharing::Sharing;
 
-/// For how long messages are listened to first.
+/// For how long messages are listened to first, at most.
 const LISTEN: Duration = Duration::from_millis(120);
 /// Frames one behind the other, and the pause behind them.
 const BURST: u16 = 8;
@@ -42,13 +42,19 @@ pub(super) fn send(from: End<'_>, random: &mut Random, frames: u16) -> Result<u6
 
 /// Messages of the group, as a hub brings them to everybody.
 fn listen(socket: &PacketSocket) -> Result<Vec<Vec<u8>>> {
-    std::thread::sleep(LISTEN);
-    let mut frames = socket.drain()?;
-    frames.retain(|frame| {
-        frame.get(12..14) == Some(&[8, 0])
+    let start = Instant::now();
+    let mut frames = Vec::new();
+    // Everybody's packets are among them, and on a busy machine there is no end to those.
+    while start.elapsed() < LISTEN
+        && let Some(frame) = socket.receive(LISTEN)?
+    {
+        let is_message = frame.get(12..14) == Some(&[8, 0])
             && frame.get(ETHERNET_OCTETS + 9) == Some(&VRRP)
-            && kind(frame).is_some()
-    });
+            && kind(&frame).is_some();
+        if is_message {
+            frames.push(frame);
+        }
+    }
     Ok(frames)
 }
 

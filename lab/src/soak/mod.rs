@@ -105,6 +105,8 @@ struct Soak<'a> {
     seed: u64,
     acts: u64,
     start: Instant,
+    /// When the load did.
+    ended: Option<Duration>,
     receivers: Vec<Receiver<'a>>,
     /// By end system, as what follows.
     senders: Vec<Sender>,
@@ -136,6 +138,7 @@ impl<'a> Soak<'a> {
             seed: options.seed,
             acts: 0,
             start,
+            ended: None,
             receivers,
             senders: Vec::new(),
             times: Vec::new(),
@@ -214,7 +217,8 @@ impl<'a> Soak<'a> {
             }
             Kind::Flap { router, lasts } => {
                 let port = Sharing::hub_port(router);
-                self.begin(Cause::Flap, true, Some(BOUND));
+                // The fault is over when the cable is back, which may be before its router counts as lost.
+                self.begin(Cause::Flap, true, Some(lasts + BOUND));
                 self.net.lan.sh(&format!("ip link set {port} down"))?;
                 std::thread::sleep(lasts);
                 self.net.lan.sh(&format!("ip link set {port} up"))?;
@@ -334,12 +338,13 @@ impl<'a> Soak<'a> {
         self.account.wrong.extend(wrong);
     }
 
-    /// Looks at it when another `distance` is over.
+    /// Looks at it, and tells how things are, when another `distance` is over.
     fn look_at_memory(&mut self, distance: Duration) -> Result<()> {
         let samples = u32::try_from(self.memory.rss_kib.len()).unwrap_or(u32::MAX);
         if self.start.elapsed() >= distance * samples {
             let lasting = self.group.router(ROUTERS - 1)?;
             self.memory.rss_kib.push(resident_kib(lasting)?);
+            eprintln!("\nso far:\n{}", self.report(0, 0));
         }
         Ok(())
     }
@@ -348,7 +353,7 @@ impl<'a> Soak<'a> {
         for sender in std::mem::take(&mut self.senders) {
             sender.stop()?;
         }
-        let seconds = self.start.elapsed().as_secs_f64();
+        self.ended = Some(self.start.elapsed());
         std::thread::sleep(LATE);
         self.examine(None);
         self.agree()?;
@@ -360,15 +365,19 @@ impl<'a> Soak<'a> {
             held += packets_on_hold(router)?;
         }
         let dropped = self.dropped_by_the_network()?;
-        let stalls = self.watch.so_far();
-        Ok(Report::new(
-            (self.seed, seconds, self.acts),
+        Ok(self.report(held, dropped))
+    }
+
+    fn report(&self, held: u64, dropped: u64) -> Report {
+        let lasted = self.ended.unwrap_or_else(|| self.start.elapsed());
+        Report::new(
+            (self.seed, lasted.as_secs_f64(), self.acts),
             &self.account,
-            &stalls,
-            self.memory,
+            &self.watch.so_far(),
+            self.memory.clone(),
             held,
             dropped,
-        ))
+        )
     }
 
     /// What the laboratory itself dropped where the servers are: full sockets and links.

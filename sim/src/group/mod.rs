@@ -4,7 +4,9 @@
 //! | file | what lives there |
 //! |---|---|
 //! | `plan.rs` | what a seed decides |
-//! | `world.rs` | time, link, end systems, operator |
+//! | `world.rs` | time, routers, operator |
+//! | `link.rs` | the link, and the end systems' packets |
+//! | `events.rs` | what is to happen, in its order |
 //! | `faults.rs` | faults, as they begin and end |
 //! | `node.rs` | a router: configuration, control thread, clock |
 //! | `plane.rs` | its data plane, as the control thread sees it |
@@ -15,7 +17,9 @@
 //! system without hand-over, which is what its router's silence asks for. In a run in which nothing can make a router silent, there may be none of these either.
 
 mod checks;
+mod events;
 mod faults;
+mod link;
 mod node;
 mod packet;
 mod plan;

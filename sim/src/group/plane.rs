@@ -1,6 +1,5 @@
 //! The workers of one router, under virtual time. What a worker decides of packets, records, holds and lets go is the data plane's own code
-//! ([`dataplane::verdict`], [`dataplane::backlog`], [`dataplane::handover`]); here are the queues around it, and what the control thread's half of
-//! hand-overs, which needs DPDK, does with these parts.
+//! ([`dataplane::verdict`], [`dataplane::backlog`], [`dataplane::handover`]); here are the queues around it.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -9,10 +8,7 @@ use std::sync::Arc;
 
 use dataplane::MatchOn;
 use dataplane::addr::MacAddr;
-use dataplane::handover::{
-    Answer, ConditionSet, Draining, HandoverDone, HandoverId, HandoverStep, Order, Recording,
-    Release, Releasing, Returned, Task,
-};
+use dataplane::handover::{Answer, HandoverDone, HandoverId, HandoverStep, Present, Steps};
 use dataplane::verdict::{Verdict, VerdictTable};
 use manifold::control::router::Workers;
 use manifold::control::routes::Change;
@@ -23,17 +19,8 @@ use super::worker::{Doings, Frame, Group, PORTS, QUEUE_MAX, Round, Tables, WORKE
 
 /// Sweeps that empty a receive queue.
 const SWEEPS: u64 = 2;
-
-/// A step that not all workers have done.
-struct Asked {
-    id: HandoverId,
-    done: Option<HandoverDone>,
-    generation: u64,
-    unanswered: usize,
-    /// The sweeps of each worker when it was asked for, if receive queues are to be emptied.
-    swept: Option<[u64; WORKERS]>,
-    recorded: Vec<Recording>,
-}
+/// How long a transmit ring is waited for; none here.
+const RING_PATIENCE_NS: u64 = 1_000_000;
 
 /// A condition whose packets are routed all at once, without having been on hold before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,9 +32,7 @@ pub(crate) struct Outright {
 pub(crate) struct Plane {
     workers: Vec<Worker>,
     tables: Rc<Tables>,
-    asked: BTreeMap<u64, Asked>,
-    next_ticket: u64,
-    releases: Vec<Arc<Release>>,
+    steps: Steps<[u64; WORKERS]>,
     /// Frames of the control thread's own.
     pub(crate) outgoing: Vec<(u16, Vec<u8>)>,
     /// The time that the egress of a worker takes for a packet.
@@ -67,9 +52,7 @@ impl Plane {
         Plane {
             workers: (0..WORKERS).map(|_| Worker::new(&tables)).collect(),
             tables: Rc::clone(&tables),
-            asked: BTreeMap::new(),
-            next_ticket: 0,
-            releases: Vec::new(),
+            steps: Steps::default(),
             outgoing: Vec::new(),
             packet_ns: 0,
             end_systems,
@@ -103,7 +86,7 @@ impl Plane {
             || of_worker.tables.generation < self.tables.generation
             || !of_worker.backlog.is_clear()
             || !of_worker.part.is_idle()
-            || self.asked.values().any(|asked| asked.swept.is_some())
+            || self.steps.awaits_sweeps()
     }
 
     /// Up to when everything that had arrived has been taken.
@@ -163,32 +146,19 @@ impl Plane {
             worker.free_at = now + packet_ns;
         }
         for answer in worker.end_round(now) {
-            self.answered(answer);
-        }
-    }
-
-    fn answered(&mut self, answer: Answer) {
-        if let Some(asked) = self.asked.get_mut(&answer.ticket) {
-            asked.unanswered -= 1;
-            if let Some(Returned::Recording(recording)) = answer.returned {
-                asked.recorded.push(*recording);
-            }
+            self.steps.answered(answer);
         }
     }
 
     /// Whether the control thread would hear of something.
     pub(crate) fn has_news(&self) -> bool {
-        self.asked.values().any(|asked| self.is_done(asked))
-    }
-
-    fn is_done(&self, asked: &Asked) -> bool {
-        let swept = |before: [u64; WORKERS]| {
-            let mut pairs = self.workers.iter().zip(before);
-            pairs.all(|(worker, before)| worker.sweeps >= before + SWEEPS)
-        };
-        asked.unanswered == 0
-            && self.has_taken_up(asked.generation)
-            && asked.swept.is_none_or(swept)
+        let Self {
+            steps,
+            workers,
+            planted,
+            ..
+        } = self;
+        steps.has_done(|generation, mark| is_in_force(workers, *planted, generation, mark))
     }
 
     fn publish(&mut self, change: impl FnOnce(&mut BTreeMap<GroupKey, Group>)) -> u64 {
@@ -198,16 +168,11 @@ impl Plane {
         let generation = tables.generation;
         let before = std::mem::replace(&mut self.tables, Rc::new(tables));
         self.look_for_outright(&before);
-        for release in &self.releases {
-            let groups = self.tables.groups.values();
-            let held =
-                |condition: &u32| groups.clone().any(|group| group.verdicts.holds(*condition));
-            if !release.conditions().iter().any(held) {
-                release.end_at(generation);
-            }
-        }
-        self.releases
-            .retain(|release| !release.is_ending() || Arc::strong_count(release) > 1);
+        let groups = self.tables.groups.values();
+        self.steps.end_releases(generation, |condition| {
+            groups.clone().any(|group| group.verdicts.holds(condition))
+        });
+        self.steps.maintain();
         generation
     }
 
@@ -232,10 +197,7 @@ impl Plane {
                         now.verdict()
                     ));
                 }
-                let released = self
-                    .releases
-                    .iter()
-                    .any(|release| release.conditions().contains(&now.condition()));
+                let released = self.steps.releases(now.condition());
                 if now.verdict() == Verdict::Route && was != Verdict::Route && !released {
                     self.outright.push(Outright {
                         group: *key,
@@ -289,8 +251,7 @@ impl Workers for Plane {
     }
 
     fn has_taken_up(&self, taken: Taken) -> bool {
-        let has = |worker: &Worker| worker.tables.generation >= taken;
-        self.workers.iter().all(has)
+        has_taken_up(&self.workers, taken)
     }
 
     fn hand_over(
@@ -310,87 +271,74 @@ impl Workers for Plane {
                 conditions.len()
             ),
         });
-        let all = |task: &dyn Fn(usize) -> Task| (0..WORKERS).map(task).collect::<Vec<_>>();
-        let swept = matches!(step, HandoverStep::EmptyReceiveQueues)
-            && self.planted != Some(Planted::NoSweep);
-        let (tasks, done) = match step {
-            HandoverStep::DrainBacklog if self.planted == Some(Planted::NoDrain) => {
-                (Vec::new(), Some(HandoverDone::Drained))
-            }
-            HandoverStep::Release(_) if self.planted == Some(Planted::ReleaseWithoutList) => {
-                let release = Arc::new(Release::new(conditions, &[], WORKERS));
-                let tasks = all(&|worker| Task::Release(Releasing::new(&release, worker)));
-                self.releases.push(release);
-                (tasks, Some(HandoverDone::Released))
-            }
-            HandoverStep::StartRecording { room } => {
-                let set = Arc::new(ConditionSet::new(conditions));
-                let record = |_| Task::StartRecording(Box::new(Recording::new(&set, room)));
-                (all(&record), Some(HandoverDone::Recording))
-            }
-            HandoverStep::StopRecording => (all(&|_| Task::StopRecording), None),
-            HandoverStep::Inspect => (
-                all(&|_| Task::StopRecording),
-                Some(HandoverDone::Inspected(Vec::new())),
-            ),
-            HandoverStep::EmptyReceiveQueues => (Vec::new(), Some(HandoverDone::QueuesEmptied)),
-            HandoverStep::DrainBacklog => {
-                let drain =
-                    |_| Task::DrainBacklog(Box::new(Draining::new(conditions, PORTS, 1_000_000)));
-                (all(&drain), Some(HandoverDone::Drained))
-            }
-            HandoverStep::Release(lists) => {
-                let release = Arc::new(Release::new(conditions, &lists, WORKERS));
-                let tasks = all(&|worker| Task::Release(Releasing::new(&release, worker)));
-                self.releases.push(release);
-                (tasks, Some(HandoverDone::Released))
-            }
-            HandoverStep::DropBacklog => {
-                let set = Arc::new(ConditionSet::new(conditions));
-                let drop = |_| Task::DropBacklog(Arc::clone(&set));
-                (all(&drop), Some(HandoverDone::Dropped))
-            }
-        };
-        let ticket = self.next_ticket;
-        self.next_ticket += 1;
-        let mut sweeps = [0; WORKERS];
-        for (sweeps, worker) in sweeps.iter_mut().zip(&self.workers) {
-            *sweeps = worker.sweeps;
+        if !self.steps.has_room(id, &step) {
+            return Err(step);
         }
-        let asked = Asked {
-            id,
-            done,
-            generation: self.tables.generation,
-            unanswered: tasks.len(),
-            swept: swept.then_some(sweeps),
-            recorded: Vec::new(),
+        let step = match (step, self.planted) {
+            (HandoverStep::Release(_), Some(Planted::ReleaseWithoutList)) => {
+                HandoverStep::Release(Vec::new())
+            }
+            (step, _) => step,
         };
-        self.asked.insert(ticket, asked);
-        for (worker, task) in self.workers.iter_mut().zip(tasks) {
-            worker.commands.push_back(Order { ticket, id, task });
+        let drains = matches!(step, HandoverStep::DrainBacklog);
+        let present = Present {
+            workers: WORKERS,
+            ports: PORTS,
+            patience: RING_PATIENCE_NS,
+            generation: self.tables.generation,
+        };
+        let mark = || std::array::from_fn(|worker| self.workers[worker].sweeps);
+        let orders = self.steps.ask(id, conditions, step, present, mark);
+        for (worker, order) in self.workers.iter_mut().zip(orders) {
+            if drains && self.planted == Some(Planted::NoDrain) {
+                self.steps.answered(Answer {
+                    ticket: order.ticket,
+                    returned: None,
+                });
+            } else {
+                worker.commands.push_back(order);
+            }
         }
         Ok(())
     }
 
     fn poll_handover(&mut self) -> Option<(HandoverId, HandoverDone)> {
-        while let Some((&ticket, _)) = self.asked.iter().find(|(_, asked)| self.is_done(asked)) {
-            let asked = self.asked.remove(&ticket)?;
-            let done = match asked.done {
-                Some(HandoverDone::Inspected(_)) => {
-                    HandoverDone::Inspected(Recording::merge(&asked.recorded))
-                }
-                Some(done) => done,
-                None => continue,
-            };
-            self.note(|| match &done {
-                HandoverDone::Inspected(lists) => {
-                    let listed: usize = lists.iter().map(|list| list.fingerprints.len()).sum();
-                    format!("move {}: {listed} accepted", asked.id.0)
-                }
-                done => format!("move {}: {done:?}", asked.id.0),
-            });
-            return Some((asked.id, done));
-        }
-        None
+        let Self {
+            steps,
+            workers,
+            planted,
+            ..
+        } = self;
+        let done =
+            steps.poll(|generation, mark| is_in_force(workers, *planted, generation, mark))?;
+        self.note(|| match &done {
+            (id, HandoverDone::Inspected(lists)) => {
+                let listed: usize = lists.iter().map(|list| list.fingerprints.len()).sum();
+                format!("move {}: {listed} accepted", id.0)
+            }
+            (id, done) => format!("move {}: {done:?}", id.0),
+        });
+        Some(done)
     }
+}
+
+/// Whether the workers have taken up tables of this number, and emptied their queues since the mark.
+fn is_in_force(
+    workers: &[Worker],
+    planted: Option<Planted>,
+    generation: u64,
+    mark: Option<&[u64; WORKERS]>,
+) -> bool {
+    let has_swept = |before: &[u64; WORKERS]| {
+        let mut pairs = workers.iter().zip(before);
+        pairs.all(|(worker, before)| worker.sweeps >= before + SWEEPS)
+    };
+    has_taken_up(workers, generation)
+        && (planted == Some(Planted::NoSweep) || mark.is_none_or(has_swept))
+}
+
+fn has_taken_up(workers: &[Worker], generation: u64) -> bool {
+    workers
+        .iter()
+        .all(|worker| worker.tables.generation >= generation)
 }

@@ -1,20 +1,14 @@
-//! The time, the link, the end systems and the faults of one run. What must hold of it is in `checks`.
+//! The time, the routers and the operator of one run. What must hold of it is in `checks`.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap};
-use std::net::Ipv4Addr;
-use std::rc::Rc;
+use std::collections::{BTreeMap, HashMap};
 
 use super::checks::Checks;
-use super::node::{Node, VRIDS, address, end_system};
-use super::packet::Packet;
+use super::events::Events;
+use super::node::{Node, address, end_system};
 use super::plan::{FAULTS_NS, MS, Plan, US};
 use super::random::Random;
-use super::worker::{Frame, PORTS, WORKERS};
+use super::worker::{Frame, WORKERS};
 
-/// The way over the link, and by how much it varies; with what a port may lag, less than the skew that is configured.
-const LINK: u64 = 20 * US;
-const LINK_VARIES: u64 = 250 * US;
 /// For how long the group may take to settle.
 pub(crate) const SETTLE_NS: u64 = 6_000 * MS;
 /// When faults may begin, after the group has settled.
@@ -25,7 +19,7 @@ const STEADY_NS: u64 = 100 * MS;
 const LAST_NS: u64 = 150 * MS;
 
 #[derive(Debug)]
-enum Event {
+pub(super) enum Event {
     /// A host sends, or something is sent to it.
     Traffic(usize, u16),
     Arrive(usize, u16, usize, Frame),
@@ -57,14 +51,12 @@ pub(crate) enum Phase {
 
 pub(crate) struct World {
     pub(crate) plan: Plan,
-    random: Random,
+    pub(super) random: Random,
     pub(crate) now: u64,
-    events: BinaryHeap<Reverse<(u64, u64)>>,
-    payloads: HashMap<u64, Event>,
-    next_event: u64,
+    events: Events<Event>,
     pub(crate) nodes: Vec<Node>,
     /// When the last frame of a sender reaches a port.
-    last_arrival: HashMap<(usize, usize, u16), u64>,
+    pub(super) last_arrival: HashMap<(usize, usize, u16), u64>,
     /// Which routers do not hear which.
     pub(super) deaf: BTreeMap<(usize, usize), u64>,
     pub(crate) phase: Phase,
@@ -78,9 +70,6 @@ pub(crate) struct World {
 /// More events than any run has.
 const EVENTS_MAX: u64 = 20_000_000;
 
-/// Hosts send as other senders than routers.
-const HOSTS: usize = 1000;
-
 impl World {
     pub(crate) fn new(plan: Plan, traced: bool) -> Result<World, String> {
         let nodes = (0..plan.routers)
@@ -89,9 +78,7 @@ impl World {
         let mut world = World {
             random: Random::new(plan.seed ^ 0xdead_beef),
             now: 0,
-            events: BinaryHeap::new(),
-            payloads: HashMap::new(),
-            next_event: 0,
+            events: Events::new(),
             nodes,
             last_arrival: HashMap::new(),
             deaf: BTreeMap::new(),
@@ -113,13 +100,11 @@ impl World {
     /// Runs to the end.
     pub(crate) fn run(&mut self) {
         while self.phase != Phase::Over
-            && let Some(Reverse((at, number))) = self.events.pop()
+            && let Some((at, event)) = self.events.pop()
         {
             self.now = at;
-            if let Some(event) = self.payloads.remove(&number) {
-                self.handle(event);
-            }
-            if self.next_event > EVENTS_MAX {
+            self.handle(event);
+            if self.events.scheduled() > EVENTS_MAX {
                 let what = format!("more than {EVENTS_MAX} events, and no end");
                 self.checks.liveness(at, what);
                 return;
@@ -127,11 +112,8 @@ impl World {
         }
     }
 
-    fn schedule(&mut self, after: u64, event: Event) {
-        self.events
-            .push(Reverse((self.now + after, self.next_event)));
-        self.payloads.insert(self.next_event, event);
-        self.next_event += 1;
+    pub(super) fn schedule(&mut self, after: u64, event: Event) {
+        self.events.schedule(self.now + after, event);
     }
 
     pub(crate) fn note(&mut self, text: impl FnOnce() -> String) {
@@ -175,7 +157,11 @@ impl World {
                 }
                 self.attend(node);
             }
-            Event::Control(node, life) if self.nodes[node].life == life => {
+            // Unless it was wanted earlier meanwhile, and has been.
+            Event::Control(node, life)
+                if self.nodes[node].life == life
+                    && self.nodes[node].control_at == Some(self.now) =>
+            {
                 self.nodes[node].control_at = None;
                 self.control(node);
             }
@@ -231,9 +217,16 @@ impl World {
             (false, None) => return,
         };
         let at = (now + after).max(self.nodes[node].control_stalled_until);
-        if self.nodes[node].control_at.is_none_or(|known| at < known) {
-            self.nodes[node].control_at = Some(at);
-            self.schedule(at - now, Event::Control(node, life));
+        self.attend_at(node, at);
+    }
+
+    /// Has a router's control thread come at a time, unless it does earlier.
+    fn attend_at(&mut self, node: usize, at: u64) {
+        let of_node = &mut self.nodes[node];
+        if of_node.control_at.is_none_or(|known| at < known) {
+            of_node.control_at = Some(at);
+            let life = of_node.life;
+            self.events.schedule(at, Event::Control(node, life));
         }
     }
 
@@ -281,111 +274,6 @@ impl World {
         }
     }
 
-    // The link.
-
-    fn send(&mut self, from: usize, port: u16, frame: Vec<u8>) {
-        if !self.nodes[from].links[usize::from(port)] || port >= self.plan.sides {
-            return;
-        }
-        let frame: Rc<[u8]> = frame.into();
-        let faulty = matches!(self.phase, Phase::Faulty(_));
-        for to in (0..self.nodes.len()).filter(|to| *to != from) {
-            if self.deaf.contains_key(&(from, to)) {
-                self.count("control messages kept from a partitioned router");
-                continue;
-            }
-            let plan = &self.plan;
-            let (lost, doubled, late) = match faulty {
-                true => (plan.control_loss, plan.control_doubled, plan.control_late),
-                false => (0, 0, 0),
-            };
-            if self.random.chance(lost) {
-                self.count("control messages lost");
-                continue;
-            }
-            let copies = 1 + usize::from(self.random.chance(doubled));
-            if copies > 1 {
-                self.count("control messages doubled");
-            }
-            for _ in 0..copies {
-                let extra = if self.random.chance(late) {
-                    self.count("control messages late");
-                    self.random.draw(MS, 30 * MS)
-                } else {
-                    0
-                };
-                self.arrive(from, to, port, 0, extra, Frame::Control(Rc::clone(&frame)));
-            }
-        }
-    }
-
-    /// Brings a frame to a port behind everything else of its sender, unless it is `extra` late.
-    fn arrive(
-        &mut self,
-        from: usize,
-        to: usize,
-        port: u16,
-        worker: usize,
-        extra: u64,
-        frame: Frame,
-    ) {
-        let way = LINK + self.random.draw(0, LINK_VARIES) + self.plan.lag_ns[to];
-        let last = self.last_arrival.entry((from, to, port)).or_default();
-        let mut at = (self.now + way).max(*last + 1);
-        if extra == 0 {
-            *last = at;
-        } else {
-            at += extra;
-        }
-        self.schedule(at - self.now, Event::Arrive(to, port, worker, frame));
-    }
-
-    fn traffic(&mut self, host: usize, side: u16) {
-        if !matches!(
-            self.phase,
-            Phase::Faulty(_) | Phase::Settling(_) | Phase::Last(_)
-        ) {
-            return;
-        }
-        self.packet(host, side);
-        let pause = self
-            .random
-            .draw(self.plan.pause_ns / 2, self.plan.pause_ns * 3 / 2);
-        self.schedule(pause, Event::Traffic(host, side));
-    }
-
-    pub(super) fn packet(&mut self, host: usize, side: u16) {
-        let far = Ipv4Addr::new(203, 0, 113, 1 + host as u8);
-        let (source, destination) = match side {
-            0 => (end_system(host), far),
-            _ => (far, end_system(host)),
-        };
-        let number = self.checks.sent(self.now, host, side);
-        let packet = Packet::new(number, source, destination, host.is_multiple_of(2));
-        let faulty = matches!(self.phase, Phase::Faulty(_));
-        for to in 0..self.nodes.len() {
-            if !self.nodes[to].is_up() {
-                continue;
-            }
-            self.checks.expected(number, to);
-            if faulty && self.random.chance(self.plan.receive_loss) {
-                self.count("packets lost at one port");
-                continue;
-            }
-            // Each router spreads flows over its workers in its own way.
-            let worker = (host * 7 + to * 3 + usize::from(side)) / 2 % WORKERS;
-            let frame = Frame::Data(VRIDS[usize::from(side)], packet.clone());
-            self.arrive(
-                HOSTS + host * PORTS + usize::from(side),
-                to,
-                side,
-                worker,
-                0,
-                frame,
-            );
-        }
-    }
-
     // The operator.
 
     fn order(&mut self) {
@@ -417,8 +305,7 @@ impl World {
 
     /// A link is looked at now and then.
     pub(super) fn attend_soon(&mut self, node: usize) {
-        let life = self.nodes[node].life;
-        self.schedule(MS, Event::Control(node, life));
+        self.attend_at(node, self.now + MS);
     }
 
     // The run.
