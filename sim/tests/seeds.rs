@@ -42,10 +42,11 @@ fn nor_from_the_fourth_125_seeds() {
 }
 
 /// 1431: N restarted after its fence, and waited for a report that P, having withdrawn, would never make. 1482: P missed that a move
-/// had come to nothing, took no part in the next one, and both it and N routed for good.
+/// had come to nothing, took no part in the next one, and both it and N routed for good. 13256: an authority that restarted while nobody could hear it issued its first epoch
+/// again, which the others took for an old one.
 #[test]
 fn nor_from_the_seeds_that_found_something() {
-    for seed in [1431, 1482] {
+    for seed in [1431, 1482, 13_256] {
         let outcome = run(seed, false);
         assert!(outcome.holds(), "{outcome:#?}");
     }
@@ -61,7 +62,7 @@ fn what_workers_do_wrong_is_noticed() {
     ];
     for planted in planted {
         let is_noticed = |seed| !run_planted(seed, Some(planted), false).safety.is_empty();
-        assert!((0..40).any(is_noticed), "{planted:?} goes unnoticed");
+        assert!((0..1000).any(is_noticed), "{planted:?} goes unnoticed");
     }
 }
 
