@@ -12,10 +12,11 @@ use vrrpd::sharing::names::{BootId, Condition, RouterId};
 use vrrpd::wire::TYPE_ADVERTISEMENT;
 use vrrpd::{Moment, Received, VirtualRouter};
 
-use super::{ApplyError, Charge, GroupConfig, GroupKey, Output, Vrrp, sharing_error};
+use super::apply::{ApplyError, sharing_error};
+use super::{Charge, GroupKey, Output, Vrrp};
 use crate::control::host::PortIndex;
-use crate::control::vrrp::frame;
 use crate::control::vrrp::sharing::{self, Numbers, Sharing, Taken};
+use crate::control::vrrp::{config::GroupConfig, frame};
 
 /// Lives of this router, one for each time that it takes part in a group anew.
 #[derive(Debug, Default)]

@@ -1,14 +1,17 @@
 //! Drivers on a LAN without delay, under virtual time.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use super::*;
-use crate::control::vrrp::config::Tracked;
+use crate::control::host::Port;
+use crate::control::vrrp::config::{SourceMac, Tracked};
 use crate::control::vrrp::show;
 use crate::control::vrrp::tracking::AddressWatch;
 use crate::show::Answer;
 use dataplane::addr::Ipv4Prefix;
 use dataplane::wire::ethernet::Frame;
 use proptest::prelude::*;
-use vrrpd::{Checksum, Config, Peers, Version, Vrid, Weight};
+use vrrpd::{Checksum, Config, Peers, State, Version, Vrid, Weight};
 
 const LAN: PortIndex = 3;
 const WAN: PortIndex = 4;
