@@ -17,7 +17,7 @@ use crate::process::Finished;
 use crate::topology::sharing::{Setup, Sharing};
 use crate::{LabError, Result, poll};
 
-pub use upsets::Mark;
+pub use upsets::{Mark, is_upset};
 
 /// The routers of the LAN's group; those that run.
 #[derive(Debug)]

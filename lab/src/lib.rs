@@ -13,6 +13,7 @@ pub mod carried;
 pub mod error;
 pub mod frame;
 pub mod group;
+pub mod informer;
 pub mod keepalived;
 pub mod link;
 pub mod load;

@@ -1,6 +1,7 @@
 //! The networks that more than one test uses.
 
 pub mod sharing;
+pub mod vpn;
 
 use std::net::Ipv4Addr;
 

@@ -1,6 +1,8 @@
 //! `[virtual-router.load-sharing]`: how the routers of a group forward at once. What follows from it is decided by
 //! [`vrrpd::sharing`].
 
+mod discovery;
+mod follow;
 mod keys;
 
 use std::collections::HashSet;
@@ -22,6 +24,9 @@ use super::port::PortConfig;
 use super::section::{Mistakes, Section};
 use super::value;
 
+pub use discovery::DiscoveryConfig;
+pub use follow::GroupName;
+pub(super) use follow::check as check_follow;
 pub use keys::{KeyConfig, Keys, Secret};
 
 /// The most end systems of a group.
@@ -47,6 +52,9 @@ pub struct LoadSharingConfig {
     /// Which address of a packet is that of the end system.
     #[serde(rename = "match", serialize_with = "serialize_match")]
     pub match_on: MatchOn,
+    /// The group that decides for this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub follow: Option<Located<GroupName>>,
     /// What messages are authenticated with.
     #[serde(flatten)]
     pub keys: Keys,
@@ -78,10 +86,9 @@ pub struct LoadSharingConfig {
     /// For how long an end system that is not seen any more is remembered.
     #[serde(serialize_with = "value::serialize_duration")]
     pub end_system_age: Duration,
-    /// Whether end systems are learned from their packets.
-    pub learn: bool,
-    /// How many addresses a second are asked whether they are there before they are learned.
-    pub learn_rate: u32,
+    /// How end systems are found.
+    #[serde(flatten)]
+    pub discovery: DiscoveryConfig,
     /// The time that rates and overflows are averaged over.
     #[serde(serialize_with = "value::serialize_duration")]
     pub review_window: Duration,
@@ -186,6 +193,7 @@ impl LoadSharingConfig {
             match_on: table
                 .with_default(mistakes, "match", MatchOn::Source, value::choice(&MATCHES))
                 .value,
+            follow: table.optional(mistakes, "follow", GroupName::read),
             keys: Keys::read(&mut table, mistakes),
             plain_members: table.list(
                 mistakes,
@@ -247,17 +255,7 @@ impl LoadSharingConfig {
                     short(1000, 86_400),
                 )
                 .value,
-            learn: table
-                .with_default(mistakes, "learn", true, value::boolean)
-                .value,
-            learn_rate: table
-                .with_default(
-                    mistakes,
-                    "learn-rate",
-                    100,
-                    value::integer(1..=100_000, "addresses a second"),
-                )
-                .value,
+            discovery: DiscoveryConfig::read(&mut table, mistakes),
             review_window: table
                 .with_default(
                     mistakes,
@@ -401,7 +399,8 @@ impl LoadSharingConfig {
             }
         }
         for prefix in &self.end_systems {
-            if !is_near(prefix.addr()) {
+            // Where packets are on their way *to* end systems, those are on another link.
+            if !is_near(prefix.addr()) && self.match_on == MatchOn::Source {
                 mistakes.note(
                     &prefix.span,
                     Mistake::new(

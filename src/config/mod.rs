@@ -29,7 +29,9 @@ use toml::de::DeTable;
 
 pub use announcement::AnnouncementConfig;
 pub use device::{Device, ParseDeviceError};
-pub use load_sharing::{Delivery, KeyConfig, Keys, LoadSharingConfig, NodeConfig, Secret};
+pub use load_sharing::{
+    Delivery, DiscoveryConfig, GroupName, KeyConfig, Keys, LoadSharingConfig, NodeConfig, Secret,
+};
 pub use machine::Machine;
 pub use mistake::{Located, Mistake, Problem};
 pub use port::{PortConfig, Rss};

@@ -252,7 +252,6 @@ const WRONG: &[Wrong] = &[
     Wrong("vrid = 7", "vrid = 7\nload-sharing = { keys = [{ id = 1, secret = \"0123456789abcdef\" }, { id = 1, secret = \"0123456789abcdef\" }] }", "1, secret = \"0123456789abcdef\" }]", "two keys with the id 1", "id of its own"),
     Wrong("vrid = 7", "vrid = 7\nload-sharing = { authentication = \"none\", mode = \"sequenz\" }", "\"sequenz\"", "is none of \"sequence\", \"timer\"", "did you mean \"sequence\"?"),
     Wrong("vrid = 7", "vrid = 7\nload-sharing = { authentication = \"none\", delivery = \"steer\" }", "\"steer\"", "is none of \"flood\"", "choose one of \"flood\""),
-    Wrong("vrid = 7", "vrid = 7\nload-sharing = { authentication = \"none\", role = \"router\" }", "role", "unknown key `role`", "knows"),
     Wrong("vrid = 7", "vrid = 7\nload-sharing = { authentication = \"none\", router-id = \"0.0.0.0\" }", "\"0.0.0.0\" }", "names no router", "leave `router-id` out"),
     Wrong("vrid = 7", "vrid = 7\nload-sharing = { authentication = \"none\", plain-members = [\"198.51.100.1\"] }", "\"198.51.100.1\"] }", "in no prefix of port \"lan\"", "on this link"),
     Wrong("vrid = 7", "vrid = 7\nload-sharing = { authentication = \"none\", end-systems = [\"10.0.0.1\"] }", "\"10.0.0.1\"", "in no prefix of port \"lan\"", "behind a further router"),
@@ -369,4 +368,129 @@ proptest! {
         let text = format!("{}{insert}{}", &RIGHT[..at], &RIGHT[end..]);
         let _ = Config::parse("x", &text, &machine()).map_err(LoadError::Mistakes).map_err(|e| e.to_string());
     }
+}
+
+/// The example with a group on the carrier's side that says `follows`, and one on the LAN's that says `leads`.
+fn tied(leads: &str, follows: &str) -> String {
+    let text = RIGHT.replace(
+        "vrid = 7",
+        &format!("vrid = 7\nload-sharing = {{ authentication = \"none\"{leads} }}"),
+    );
+    format!(
+        "{text}\n[[virtual-router]]\nvrid = 8\nport = \"wan\"\nvirtual-addresses = [\"198.51.100.1\"]\n\
+         [virtual-router.load-sharing]\nauthentication = \"none\"\n{follows}\n"
+    )
+}
+
+#[test]
+fn a_group_may_follow_another_and_says_so() {
+    let text = tied("", "match = \"destination\"\nfollow = \"lan/7\"");
+    let config = Config::parse("test.toml", &text, &machine()).unwrap_or_else(|problems| {
+        panic!("{}", LoadError::Mistakes(problems));
+    });
+    let shown = toml::to_string(&config).unwrap();
+    assert!(shown.contains("follow = \"lan/7\""), "{shown}");
+    assert_eq!(
+        Config::parse("again.toml", &shown, &machine()).unwrap(),
+        config
+    );
+}
+
+#[test]
+fn whoever_cannot_be_followed_is_refused_with_the_line_and_a_remedy() {
+    let to_lan = "match = \"destination\"\nfollow = \"lan/7\"\n";
+    let to_lan_with = |more: &str| format!("{to_lan}{more}");
+    let naming = |name: &str| format!("match = \"destination\"\nfollow = \"{name}\"");
+    let chain = "[[virtual-router]]\nvrid = 9\nport = \"wan\"\nvirtual-addresses = [\"198.51.100.1\"]\n\
+                 load-sharing = { authentication = \"none\", follow = \"wan/8\" }\n";
+    for (leads, follows, at, cause, remedy) in [
+        (
+            "",
+            naming("lan"),
+            "\"lan\"\n",
+            "names no virtual router",
+            "as in \"lan/7\"",
+        ),
+        (
+            "",
+            naming("lan/0"),
+            "\"lan/0\"",
+            "names no virtual router",
+            "as in \"lan/7\"",
+        ),
+        (
+            "",
+            naming("lan/9"),
+            "\"lan/9\"",
+            "no virtual router lan/9",
+            "follow \"lan/7\"",
+        ),
+        (
+            "",
+            naming("wan/8"),
+            "\"wan/8\"",
+            "cannot follow itself",
+            "end systems' side",
+        ),
+        (
+            ", match = \"destination\"",
+            to_lan.to_owned(),
+            "\"lan/7\"\n",
+            "the same address",
+            "there alone",
+        ),
+        (
+            "",
+            to_lan_with("router-id = \"1.2.3.4\""),
+            "\"1.2.3.4\"",
+            "this router is 192.0.2.2 in lan/7",
+            "leave `router-id` out",
+        ),
+        (
+            "",
+            to_lan_with("end-systems = [\"192.0.2.9\"]"),
+            "\"192.0.2.9\"",
+            "end systems are those of lan/7",
+            "name them there",
+        ),
+        (
+            ", follow = \"wan/8\"",
+            to_lan.to_owned(),
+            "\"lan/7\"\n",
+            "lan/7 follows this group in turn",
+            "remove `follow`",
+        ),
+        (
+            "",
+            to_lan_with(chain),
+            "\"wan/8\"",
+            "wan/8 follows lan/7 itself",
+            "follow \"lan/7\"",
+        ),
+    ] {
+        let text = tied(leads, &follows);
+        let problems = problems(&text);
+        let place = text.rfind(at).unwrap();
+        let line = text[..place].matches('\n').count() + 1;
+        let found = problems.iter().any(|problem| {
+            problem.line == line
+                && problem.mistake.cause.contains(cause)
+                && problem.mistake.remedy.contains(remedy)
+        });
+        assert!(found, "{cause}: {}", LoadError::Mistakes(problems));
+    }
+    let text = tied("", to_lan).replace("load-sharing = { authentication = \"none\" }\n", "");
+    let problems = problems(&text);
+    assert!(
+        problems[0]
+            .mistake
+            .cause
+            .contains("lan/7 does not share its load")
+    );
+    assert!(
+        problems[0]
+            .mistake
+            .remedy
+            .contains("[virtual-router.load-sharing]")
+    );
 }

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use dataplane::addr::Ipv4Prefix;
 use serde::Serialize;
 use toml::de::DeValue;
 use vrrpd::sharing::load_sharing::Role;
@@ -11,7 +12,7 @@ use vrrpd::wire::PRIORITY_OWNER;
 use vrrpd::{Authentication, Checksum, Peers, Version, Vrid};
 
 use super::announcement::AnnouncementConfig;
-use super::load_sharing::LoadSharingConfig;
+use super::load_sharing::{self, LoadSharingConfig};
 use super::mistake::{Located, Mistake};
 use super::port::{PortConfig, Ports, check_host};
 use super::section::{Mistakes, Section};
@@ -336,6 +337,14 @@ impl VirtualRouterConfig {
         }
     }
 
+    /// This router's own address on the port, with its prefix, from which it advertises.
+    pub fn local(&self, port: &PortConfig) -> Option<Ipv4Prefix> {
+        let first = self.virtual_addresses.first()?.value;
+        let addresses = &port.addresses;
+        let near = addresses.iter().find(|own| own.contains(first));
+        near.or(addresses.first()).map(|own| own.value)
+    }
+
     /// What the protocol needs to know, but for the tracks.
     pub fn protocol(&self) -> Option<vrrpd::Config> {
         let version = match self.version {
@@ -381,6 +390,7 @@ pub(super) fn check(
     mistakes: &mut Mistakes,
 ) {
     let mut seen = HashSet::new();
+    load_sharing::check_follow(routers, ports, mistakes);
     for router in routers {
         router.check(ports, mistakes);
         let interval = &router.advertisement_interval;

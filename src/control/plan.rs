@@ -7,8 +7,10 @@ use dataplane::addr::{Ipv4Prefix, MacAddr};
 use vrrpd::Weight;
 
 use super::host::{Port, PortIndex, Route};
-use super::vrrp::{AddressWatch, GroupConfig, SharingConfig, Tracked, Watch};
-use crate::config::{Config, RouteTarget, TrackConfig, TrackTarget, VirtualRouterConfig};
+use super::vrrp::{AddressWatch, GroupConfig, GroupKey, Leader, SharingConfig, Tracked, Watch};
+use crate::config::{
+    Config, GroupName, RouteTarget, TrackConfig, TrackTarget, VirtualRouterConfig,
+};
 
 /// The ports as the host knows them; `macs` are their link addresses in the order of the file.
 #[must_use]
@@ -69,12 +71,7 @@ pub fn groups(config: &Config) -> Vec<GroupConfig> {
 
 fn group(config: &Config, router: &VirtualRouterConfig) -> Option<GroupConfig> {
     let port = number(config, &router.port)?;
-    let virtual_address = router.virtual_addresses.first()?.value;
-    let addresses = &config.ports.get(usize::from(port))?.addresses;
-    let local = addresses
-        .iter()
-        .find(|own| own.contains(virtual_address))
-        .or(addresses.first())?;
+    let local = router.local(config.ports.get(usize::from(port))?)?;
     let protocol = router.protocol()?;
     let sharing = match &router.load_sharing {
         Some(settings) => Some(SharingConfig::new(
@@ -83,6 +80,10 @@ fn group(config: &Config, router: &VirtualRouterConfig) -> Option<GroupConfig> {
             &router.port,
             local.addr(),
             local.masked(),
+            settings
+                .follow
+                .as_ref()
+                .and_then(|name| leader(config, name)),
         )?),
         None => None,
     };
@@ -99,6 +100,22 @@ fn group(config: &Config, router: &VirtualRouterConfig) -> Option<GroupConfig> {
         source_mac: router.source_mac,
         hook: (!router.notify.is_empty()).then(|| router.notify.clone()),
         sharing,
+    })
+}
+
+/// The group of this name, which another follows.
+fn leader(config: &Config, name: &GroupName) -> Option<Leader> {
+    let router = name.find(&config.virtual_routers)?;
+    let port = number(config, &router.port)?;
+    let local = router.local(config.ports.get(usize::from(port))?)?;
+    let id = router.load_sharing.as_ref()?.router_id.as_ref();
+    Some(Leader {
+        key: GroupKey {
+            port,
+            vrid: router.vrid.value,
+        },
+        router: id.map_or(local.addr(), |id| id.value),
+        connected: local.masked(),
     })
 }
 

@@ -290,10 +290,16 @@ impl<P: AsRef<[u8]> + AsMut<[u8]>> Router<P> {
             host::Output::Forward { port, packet } => workers.forward(port, packet),
             host::Output::SetNeighbour { port, address, mac } => {
                 workers.set_neighbour(port, address, mac);
-                if mac.is_some() {
-                    self.vrrp.neighbour_there(at, port, address);
-                }
             }
+            host::Output::Answered { port, address } => {
+                self.vrrp.neighbour_there(at, port, address);
+            }
+            host::Output::InformationReply {
+                port,
+                source,
+                identifier,
+                sequence,
+            } => self.vrrp.informed(at, port, source, (identifier, sequence)),
             host::Output::EchoReply {
                 source,
                 identifier,
@@ -344,11 +350,21 @@ impl<P: AsRef<[u8]> + AsMut<[u8]>> Router<P> {
                 step,
             } => self.steps.push_back((id, conditions, step)),
             vrrp::Output::Ask { port, address } => {
+                // One that is not known is asked for until it answers; what is known may be over.
                 let known = self.host.resolve(at.now, port, address);
                 if known.is_some_and(|state| state.mac().is_some()) {
-                    self.vrrp.neighbour_there(at, port, address);
+                    self.host.ask(port, address);
                 }
             }
+            vrrp::Output::Sweep { port, address } => self.host.ask(port, address),
+            vrrp::Output::RequestInformation {
+                port,
+                local,
+                identifier,
+                sequence,
+            } => self
+                .host
+                .request_information(port, local, identifier, sequence),
             vrrp::Output::Prepare(address) => self.prepare(at.now, address),
             vrrp::Output::PrepareGateways => self.prepare_gateways(at.now),
         }

@@ -7,6 +7,7 @@
 
 mod congested;
 mod crashes;
+mod discovery;
 mod faults;
 mod forged;
 mod identical;
@@ -23,6 +24,8 @@ mod second;
 mod server;
 mod shares;
 mod soak;
+mod two_groups;
+mod vpn;
 
 use std::path::Path;
 use std::time::Duration;

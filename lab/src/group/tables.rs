@@ -56,7 +56,8 @@ impl Group<'_> {
             let end_systems = Self::shown(router, "show end-systems")?;
             let tables = [
                 everywhere_the_same(allocation, "conditions", &["verdict"]),
-                everywhere_the_same(end_systems, "end_systems", &["seen_ms_ago"]),
+                // Who allocates is the first to see one anew.
+                everywhere_the_same(end_systems, "end_systems", &["seen", "seen_ms_ago"]),
             ];
             match &first {
                 Some((of, known)) if *known != tables => amiss.push(format!(

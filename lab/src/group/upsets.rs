@@ -54,11 +54,17 @@ impl Group<'_> {
             let process = router.process();
             let known = since.lines.get(&process.id()).copied().unwrap_or(0);
             let log = process.stderr();
-            let tell = |line: &&str| UPSETS.iter().any(|upset| line.contains(upset));
+            let tell = |line: &&str| is_upset(line);
             let lines = log.lines().skip(known).filter(tell);
             let lines = lines.filter(|line| !is_meant(line));
             upsets.extend(lines.map(|line| format!("r{}: {line}", index + 1)));
         }
         upsets
     }
+}
+
+/// Whether a line of a router's log tells that it, or another, was taken for dead or stood still.
+#[must_use]
+pub fn is_upset(line: &str) -> bool {
+    UPSETS.iter().any(|upset| line.contains(upset))
 }

@@ -13,7 +13,7 @@ use crate::relay::{Relay, Treatment};
 use crate::turn::{self, Turn};
 
 /// The interface of every machine with one.
-const INTERFACE: &str = "eth0";
+pub(super) const INTERFACE: &str = "eth0";
 /// A router's interface to the end systems, and its port.
 pub const LAN: &str = "lan";
 /// A router's interface to the servers, and its port.
@@ -63,6 +63,8 @@ pub struct Setup {
     pub lan: String,
     /// The lines of its load sharing, authentication among them; none: the master routes alone.
     pub sharing: Option<String>,
+    /// Further tables, for all but substitution servers; in them `{priority}` stands for one that is highest at the last router.
+    pub further: String,
     /// How many of the last machines are substitution servers, on the LAN alone.
     pub servers: u8,
     /// By router, how many receive queues each of its ports has, and how many workers it; one for those not named.
@@ -78,6 +80,7 @@ impl Default for Setup {
             interval: "1s",
             control: "",
             lan: String::new(),
+            further: String::new(),
             sharing: Some(format!("{KEYS}\n")),
             servers: 0,
             queues: Vec::new(),
@@ -258,6 +261,7 @@ impl Sharing {
             control,
             lan,
             sharing,
+            further,
             ..
         } = setup;
         let is_server = self.is_server(index, setup);
@@ -309,6 +313,9 @@ impl Sharing {
             };
             let _ = write!(text, "[virtual-router.load-sharing]\n{role}{sharing}");
         }
+        if !is_server {
+            text += &further.replace("{priority}", &format!("{}", 100 + 10 * index));
+        }
         text
     }
 
@@ -353,7 +360,7 @@ impl Sharing {
 }
 
 /// Gives a machine its address and its gateway.
-fn settle(machine: &Namespace, address: Ipv4Addr, gateway: Ipv4Addr) -> Result<()> {
+pub(super) fn settle(machine: &Namespace, address: Ipv4Addr, gateway: Ipv4Addr) -> Result<()> {
     End::of(machine, INTERFACE).address(&format!("{address}/24"))?;
     machine.sh(&format!("ip route add default via {gateway}"))?;
     // A tail-loss probe sends a segment again without any loss.
@@ -363,7 +370,7 @@ fn settle(machine: &Namespace, address: Ipv4Addr, gateway: Ipv4Addr) -> Result<(
 /// The kernel's queue of frames between machines, made longer while this lives: a hub makes one frame many, and its 1,000
 /// places are this machine's limit, not the network's.
 #[derive(Debug)]
-struct KernelQueue {
+pub(super) struct KernelQueue {
     before: String,
 }
 
@@ -371,7 +378,7 @@ const QUEUE: &str = "/proc/sys/net/core/netdev_max_backlog";
 const QUEUE_FRAMES: &str = "50000";
 
 impl KernelQueue {
-    fn lengthen() -> Result<Self> {
+    pub(super) fn lengthen() -> Result<Self> {
         let before = fs::read_to_string(QUEUE).doing(|| format!("read {QUEUE}"))?;
         fs::write(QUEUE, QUEUE_FRAMES).doing(|| format!("write {QUEUE}"))?;
         Ok(Self { before })

@@ -127,6 +127,8 @@ counters! {
         echo_answered = "host-echo-answered",
         /// Echo replies to this router.
         echo_replies = "host-echo-replies",
+        /// Information replies to this router.
+        information_replies = "host-information-replies",
         /// Other ICMP messages for this router.
         icmp_ignored = "host-icmp-ignored",
         /// UDP datagrams for a port where nobody listens.

@@ -110,6 +110,26 @@ pub enum Output<P> {
         /// The request's sequence number.
         sequence: u16,
     },
+    /// Tell whoever asked for a neighbour that it has answered.
+    Answered {
+        /// The port on whose network it is.
+        port: PortIndex,
+        /// The neighbour.
+        address: Ipv4Addr,
+    },
+    /// Tell whoever sent an information request ([`HostStack::request_information`]) that it was answered.
+    ///
+    /// [`HostStack::request_information`]: super::HostStack::request_information
+    InformationReply {
+        /// The port at which the reply came in.
+        port: PortIndex,
+        /// By whom.
+        source: Ipv4Addr,
+        /// The request's identifier.
+        identifier: u16,
+        /// The request's sequence number.
+        sequence: u16,
+    },
     /// Tell the operator that somebody else claims an address of this router.
     Conflict {
         /// Where.

@@ -7,7 +7,8 @@
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
 
-use dataplane::addr::MacAddr;
+use dataplane::addr::{Ipv4Prefix, MacAddr};
+use dataplane::wire::ethernet::{EtherType, Frame};
 use dataplane::wire::icmp::{HEADER_OCTETS, Message, Type};
 use dataplane::wire::ipv4::{self, Packet, Protocol};
 use vrrpd::Time;
@@ -265,6 +266,54 @@ pub fn echo_request(destination: Ipv4Addr, identifier: u16, sequence: u16) -> Or
         destination,
         payload,
     }
+}
+
+/// The frame by which everyone on the network of the `own` address is asked for information (RFC 792). The network part of its source is
+/// zero, which a reply fills in; whoever replies thus shows that it is there (A18).
+#[must_use]
+pub fn information_request(
+    mac: MacAddr,
+    own: Ipv4Prefix,
+    identifier: u16,
+    sequence: u16,
+) -> Option<Vec<u8>> {
+    let mut message = Vec::with_capacity(HEADER_OCTETS);
+    let [i0, i1] = identifier.to_be_bytes();
+    let [s0, s1] = sequence.to_be_bytes();
+    Message {
+        kind: Type::INFORMATION_REQUEST,
+        code: 0,
+        rest: [i0, i1, s0, s1],
+        payload: &[],
+    }
+    .emit(&mut message);
+    let mut packet = Vec::new();
+    Packet {
+        traffic_class: 0,
+        identification: sequence,
+        reserved_flag: false,
+        dont_fragment: false,
+        more_fragments: false,
+        fragment_offset_octets: 0,
+        // For the link alone.
+        ttl: 1,
+        protocol: Protocol::ICMP,
+        source: (own.addr().to_bits() ^ own.network().to_bits()).into(),
+        destination: Ipv4Addr::BROADCAST,
+        options: &[],
+        payload: &message,
+    }
+    .emit(&mut packet)
+    .ok()?;
+    let mut frame = Vec::new();
+    Frame {
+        destination: MacAddr::BROADCAST,
+        source: mac,
+        ether_type: EtherType::IPV4,
+        payload: &packet,
+    }
+    .emit(&mut frame);
+    Some(frame)
 }
 
 #[cfg(test)]

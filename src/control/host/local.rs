@@ -25,6 +25,13 @@ pub enum Answer {
         /// The request's sequence number.
         sequence: u16,
     },
+    /// Nothing: it is the answer to an information request of this router's.
+    Informed {
+        /// The request's identifier.
+        identifier: u16,
+        /// The request's sequence number.
+        sequence: u16,
+    },
     /// This TCP reset, if the rate allows it.
     Reset(Originated),
     /// An error about the packet.
@@ -52,6 +59,14 @@ pub fn deliver(
                 counters.echo_replies += 1;
                 let [i0, i1, s0, s1] = message.rest;
                 Answer::Echoed {
+                    identifier: u16::from_be_bytes([i0, i1]),
+                    sequence: u16::from_be_bytes([s0, s1]),
+                }
+            }
+            Ok(message) if message.kind == Type::INFORMATION_REPLY => {
+                counters.information_replies += 1;
+                let [i0, i1, s0, s1] = message.rest;
+                Answer::Informed {
                     identifier: u16::from_be_bytes([i0, i1]),
                     sequence: u16::from_be_bytes([s0, s1]),
                 }

@@ -145,6 +145,34 @@ impl<P: AsRef<[u8]> + AsMut<[u8]>> HostStack<P> {
         state
     }
 
+    /// Asks everyone on a port who has `address`, once, whatever is known of it, and without remembering that; an answer comes as
+    /// [`Output::Answered`].
+    pub fn ask(&mut self, port: PortIndex, address: Ipv4Addr) {
+        if let Some(port) = self.ports.get(&port) {
+            self.outputs.push_back(Output::Transmit {
+                port: port.index,
+                frame: arp::request(port, &self.virtuals, address, None),
+            });
+        }
+    }
+
+    /// Asks everyone on the network of an own address `local` for information; replies come as [`Output::InformationReply`].
+    pub fn request_information(
+        &mut self,
+        port: PortIndex,
+        local: Ipv4Addr,
+        identifier: u16,
+        sequence: u16,
+    ) {
+        let frame = self.ports.get(&port).and_then(|port| {
+            let own = port.addresses.iter().find(|own| own.addr() == local)?;
+            icmp::information_request(port.mac, *own, identifier, sequence)
+        });
+        if let Some(frame) = frame {
+            self.outputs.push_back(Output::Transmit { port, frame });
+        }
+    }
+
     /// Takes a frame that the workers could not, or may not, finish; it came in at port `ingress`.
     pub fn on_punt(&mut self, now: Time, routes: &impl Routes, ingress: PortIndex, packet: P) {
         match self.fate(now, routes, ingress, packet.as_ref()) {

@@ -1,5 +1,7 @@
 //! The router without a data plane: what it has the workers do when it is configured, elected, changed and stopped.
 
+mod sharing;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

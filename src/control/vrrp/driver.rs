@@ -9,6 +9,7 @@
 //! | `output.rs` | what the control loop is asked to do |
 //! | `review.rs` | reviews at the operator's word |
 //! | `shared.rs` | virtual routers that share their load |
+//! | `ties.rs` | groups of which one follows the other |
 //! | `tracks.rs` | what virtual routers watch |
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -29,6 +30,7 @@ mod group;
 mod output;
 mod review;
 mod shared;
+mod ties;
 mod tracks;
 
 pub use apply::ApplyError;
@@ -39,6 +41,7 @@ pub use shared::OrderError;
 use group::Group;
 use output::Outbox;
 use shared::Boots;
+use ties::Tie;
 
 /// VRRP frames that reached no virtual router.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -72,6 +75,7 @@ pub struct Vrrp {
     unpublished: BTreeSet<GroupKey>,
     /// Those whose last table the workers have yet to take up.
     settling: BTreeSet<GroupKey>,
+    ties: Vec<Tie>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -166,6 +170,7 @@ impl Vrrp {
             self.enter(at, key, |router| router.tick(at));
             self.share(key, |sharing, numbers| sharing.tick(at.now, numbers));
         }
+        self.tie(at);
         if let Some((groups, away)) = self.stalled.take() {
             tracing::warn!(
                 "nothing was heard for {away:?}, because the control loop or a worker did not run; \

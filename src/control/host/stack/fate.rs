@@ -12,7 +12,7 @@ use crate::control::host::driver::{Originated, Output, Route, Routes};
 use crate::control::host::fragment::{FragmentError, fragment};
 use crate::control::host::icmp::{Incoming, Problem};
 use crate::control::host::local::{self, Answer};
-use crate::control::host::neighbours::Key;
+use crate::control::host::neighbours::{Evidence, Key};
 use crate::control::host::port::{PortIndex, Virtual, is_host};
 
 /// What becomes of a frame.
@@ -72,6 +72,9 @@ impl<P: AsRef<[u8]> + AsMut<[u8]>> HostStack<P> {
         if let Some((address, mac, evidence)) = received.neighbour {
             self.neighbours
                 .heard(now, Key { port, address }, mac, evidence);
+            if evidence == Evidence::Answer {
+                self.outputs.push_back(Output::Answered { port, address });
+            }
         }
         if let Some(frame) = received.answer {
             self.outputs.push_back(Output::Transmit { port, frame });
@@ -204,6 +207,18 @@ impl<P: AsRef<[u8]> + AsMut<[u8]>> HostStack<P> {
                 sequence,
             } => {
                 self.outputs.push_back(Output::EchoReply {
+                    source: received.packet.source,
+                    identifier,
+                    sequence,
+                });
+                Fate::Dropped
+            }
+            Answer::Informed {
+                identifier,
+                sequence,
+            } => {
+                self.outputs.push_back(Output::InformationReply {
+                    port: ingress,
                     source: received.packet.source,
                     identifier,
                     sequence,

@@ -228,6 +228,10 @@ fn a_packet_waits_for_the_gateway_and_goes_on_rewritten() {
     assert_eq!(
         outputs(&mut router),
         [
+            Output::Answered {
+                port: WAN,
+                address: GATEWAY,
+            },
             Output::Forward {
                 port: WAN,
                 packet: framed(GATEWAY_MAC, WAN_MAC, EtherType::IPV4, &octets),
@@ -628,7 +632,11 @@ proptest! {
                             prop_assert!(packet.total_octets() <= mtu_octets);
                         }
                     }
-                    Output::SetNeighbour { .. } | Output::EchoReply { .. } | Output::Conflict { .. } => {}
+                    Output::SetNeighbour { .. }
+                    | Output::EchoReply { .. }
+                    | Output::Answered { .. }
+                    | Output::InformationReply { .. }
+                    | Output::Conflict { .. } => {}
                 }
             }
             prop_assert!(router.packets_waiting() <= 4);

@@ -86,9 +86,11 @@ impl Vrrp {
         let watches = configs.values().flat_map(GroupConfig::address_watches);
         self.tracker.set(at.heard, &watches.collect());
         self.virtuals_changed = true;
-        configs
+        let adopted = configs
             .into_iter()
-            .try_for_each(|(key, config)| self.adopt(at, key, config))
+            .try_for_each(|(key, config)| self.adopt(at, key, config));
+        self.note_ties();
+        adopted
     }
 
     fn remove(&mut self, at: Moment, key: GroupKey) {

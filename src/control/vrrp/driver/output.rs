@@ -81,6 +81,25 @@ pub enum Output {
         /// The neighbour.
         address: Ipv4Addr,
     },
+    /// Ask everyone on a port who has this address, once and whatever is known of it; who answers comes back to [`super::Vrrp::neighbour_there`].
+    Sweep {
+        /// The port.
+        port: PortIndex,
+        /// The address.
+        address: Ipv4Addr,
+    },
+    /// Ask everyone on the network of the port's address `local` by an ICMP information request; who replies comes back to
+    /// [`super::Vrrp::informed`].
+    RequestInformation {
+        /// The port.
+        port: PortIndex,
+        /// An own address on it.
+        local: Ipv4Addr,
+        /// By which the replies are told from others'.
+        identifier: u16,
+        /// By which they are told from those to earlier requests.
+        sequence: u16,
+    },
     /// Have the neighbour ready that packets to this address go to.
     Prepare(Ipv4Addr),
     /// Have all gateways ready.

@@ -4,7 +4,8 @@ use vrrpd::Moment;
 use vrrpd::sharing::load_sharing::MoveError;
 use vrrpd::sharing::review::Start;
 
-use super::{ApplyError, GroupConfig, Vrrp, sharing_error};
+use super::apply::{ApplyError, sharing_error};
+use super::{GroupConfig, Vrrp};
 use crate::config::LoadSharingConfig;
 
 /// What became of the wish for a review in one group.

@@ -15,7 +15,7 @@ use vrrpd::{Moment, Received, VirtualRouter};
 use super::apply::{ApplyError, sharing_error};
 use super::{Charge, GroupKey, Output, Vrrp};
 use crate::control::host::PortIndex;
-use crate::control::vrrp::sharing::{self, Numbers, Sharing, Taken};
+use crate::control::vrrp::sharing::{self, Numbers, Question, Sharing, Taken};
 use crate::control::vrrp::{config::GroupConfig, frame};
 
 /// Lives of this router, one for each time that it takes part in a group anew.
@@ -117,7 +117,7 @@ impl Vrrp {
         overflows: impl Fn() -> u64,
     ) {
         let now = at.into().now;
-        let is_due = |sharing: &Sharing| sharing.measures_at() <= now;
+        let is_due = |sharing: &Sharing| sharing.measures_at().is_some_and(|at| at <= now);
         let due: Vec<GroupKey> = self
             .groups
             .iter()
@@ -125,13 +125,35 @@ impl Vrrp {
             .map(|(key, _)| *key)
             .collect();
         for key in due {
+            let other_way = self.other_way(key, &octets);
             self.share(key, |sharing, numbers| {
-                sharing.measure(now, &octets, overflows(), numbers);
+                let octets = sharing.octets(&octets).map(|(condition, count)| {
+                    let other_way = other_way.get(&condition).copied().unwrap_or_default();
+                    (condition, count.saturating_add(other_way))
+                });
+                let octets: Vec<_> = octets.collect();
+                sharing.measure(now, octets, overflows(), numbers);
             });
         }
     }
 
-    /// A neighbour on a port has a link address.
+    /// Someone on the link replied to an information request.
+    pub fn informed(
+        &mut self,
+        at: impl Into<Moment>,
+        port: PortIndex,
+        from: Ipv4Addr,
+        (identifier, sequence): (u16, u16),
+    ) {
+        let at = at.into();
+        for key in self.sharing_keys(|key| key.port == port) {
+            self.share(key, |sharing, numbers| {
+                sharing.informed(at.now, from, (identifier, sequence), numbers);
+            });
+        }
+    }
+
+    /// A neighbour on a port has answered that it is there.
     pub fn neighbour_there(&mut self, at: impl Into<Moment>, port: PortIndex, address: Ipv4Addr) {
         let at = at.into();
         for key in self.sharing_keys(|key| key.port == port) {
@@ -153,7 +175,8 @@ impl Vrrp {
     ) -> Result<(), OrderError> {
         let at = at.into();
         let mut outcome = Err(OrderError::UnknownRouter(to));
-        for key in self.sharing_keys(|_| true) {
+        let followers: Vec<GroupKey> = self.ties.iter().map(|tie| tie.follower).collect();
+        for key in self.sharing_keys(|key| !followers.contains(&key)) {
             let ordered = self.share(key, |sharing, numbers| {
                 let router = router_named(sharing, to)?;
                 Some(sharing.move_to(at.now, condition, router, numbers))
@@ -354,6 +377,19 @@ pub(super) fn output(
         sharing::Output::Ask(address) => Output::Ask {
             port: config.port,
             address,
+        },
+        sharing::Output::Question(Question::Neighbour(address)) => Output::Sweep {
+            port: config.port,
+            address,
+        },
+        sharing::Output::Question(Question::Everyone {
+            identifier,
+            sequence,
+        }) => Output::RequestInformation {
+            port: config.port,
+            local: config.local,
+            identifier,
+            sequence,
         },
         sharing::Output::Prepare(address) => Output::Prepare(address),
         sharing::Output::PrepareGateways => Output::PrepareGateways,

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use dataplane::MatchOn;
 use dataplane::addr::Ipv4Prefix;
 use vrrpd::sharing::load_sharing::{Config, ConfigError};
 use vrrpd::sharing::moves;
@@ -10,6 +11,18 @@ use vrrpd::sharing::wire::{Group, Key};
 use vrrpd::{Family, Version};
 
 use crate::config::LoadSharingConfig;
+use crate::control::vrrp::driver::GroupKey;
+
+/// The group that another one follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Leader {
+    /// Which it is.
+    pub key: GroupKey,
+    /// This router's name in it.
+    pub router: Ipv4Addr,
+    /// The prefix of its link.
+    pub connected: Ipv4Prefix,
+}
 
 /// One group's, with what it takes from the virtual router and the port.
 #[derive(Clone, Debug)]
@@ -20,8 +33,10 @@ pub struct SharingConfig {
     pub vrid: u8,
     /// This router's address on the port.
     pub local: Ipv4Addr,
-    /// The prefix of the link.
+    /// The prefix of the link, or of the followed group's link: where the end systems are.
     pub connected: Ipv4Prefix,
+    /// The group that this one follows.
+    pub follow: Option<GroupKey>,
     /// Addresses on the link that are no end system's.
     pub routers: Vec<Ipv4Addr>,
     /// What the operator decides.
@@ -40,13 +55,17 @@ impl PartialEq for SharingConfig {
             let SharingConfig {
                 local,
                 connected,
+                follow,
                 group,
                 router,
                 priority,
                 interval,
                 ..
             } = *config;
-            (local, connected, group, router, priority, interval)
+            (
+                (local, connected, follow),
+                (group, router, priority, interval),
+            )
         };
         facts(self) == facts(other)
             && self.routers == other.routers
@@ -63,8 +82,10 @@ impl SharingConfig {
         port_name: &str,
         local: Ipv4Addr,
         connected: Ipv4Prefix,
+        leader: Option<Leader>,
     ) -> Option<Self> {
-        let id = settings.router_id.as_ref().map_or(local, |id| id.value);
+        let id = settings.router_id.as_ref().map(|id| id.value);
+        let id = id.unwrap_or_else(|| leader.map_or(local, |leader| leader.router));
         let destination @ IpAddr::V4(_) = *protocol.addresses.first()? else {
             return None;
         };
@@ -80,7 +101,8 @@ impl SharingConfig {
             port_name: port_name.to_owned(),
             vrid: protocol.vrid.get(),
             local,
-            connected,
+            connected: leader.map_or(connected, |leader| leader.connected),
+            follow: leader.map(|leader| leader.key),
             routers: virtuals.chain(plain).chain([local]).collect(),
             group: Group {
                 version: match protocol.version {
@@ -102,9 +124,20 @@ impl SharingConfig {
     #[must_use]
     pub fn continues_as(&self, other: &Self) -> bool {
         (self.router, self.local, self.group) == (other.router, other.local, other.group)
-            && self.connected == other.connected
+            && (self.connected, self.follow) == (other.connected, other.follow)
             && self.settings.match_on == other.settings.match_on
             && self.settings.role == other.settings.role
+    }
+
+    /// Whether the end systems are on this link, and are this group's to know.
+    #[must_use]
+    pub fn is_at_end_systems(&self) -> bool {
+        self.follow.is_none() && self.settings.match_on == MatchOn::Source
+    }
+
+    /// Whether end systems are learned from their packets.
+    pub(super) fn learns(&self) -> bool {
+        self.settings.discovery.learn && self.is_at_end_systems()
     }
 
     /// Checks that the parts make sense.
@@ -152,7 +185,7 @@ impl SharingConfig {
             end_systems_max: settings.end_systems_max as usize,
             end_system_age: settings.end_system_age,
             review: settings.review(),
-            follows: false,
+            follows: self.follow.is_some(),
         }
     }
 }

@@ -8,11 +8,13 @@
 //! | `verdicts.rs` | what the workers are to do with whose packets, and when they do |
 //! | `handovers.rs` | moves as the workers number them |
 //! | `numbers.rs` | whose packets are counted where |
+//! | `discovery.rs` | who is asked whether it is there |
 //! | `learning.rs` | whom packets were seen of, and whether that may be believed |
 //! | `show.rs` | fills in what is shown |
 //! | `flow_rates.rs` | … of the load |
 
 pub mod config;
+mod discovery;
 pub mod flow_rates;
 mod handovers;
 mod learning;
@@ -29,20 +31,36 @@ use dataplane::verdict::VerdictTable;
 use vrrpd::sharing::LoadSharing;
 use vrrpd::sharing::load_sharing::{ConfigError, MoveError, Output as Decided};
 use vrrpd::sharing::moves::{Command, Completion};
-use vrrpd::sharing::names::{BootId, Condition, MoveName, RouterId, Seen};
+use vrrpd::sharing::names::{BootId, Condition, MemberState, MoveName, RouterId, Seen};
 use vrrpd::sharing::review::Start;
+use vrrpd::sharing::table::Table;
 use vrrpd::{Cause, Received, State, Time, Transmit};
 
-pub use config::SharingConfig;
+pub use config::{Leader, SharingConfig};
+pub(super) use discovery::Question;
 pub(super) use numbers::Numbers;
 pub use verdicts::Taken;
 
+use discovery::Discovery;
 use handovers::Handovers;
 use learning::Learning;
 use verdicts::Verdicts;
 
 /// How often it is looked who has not been seen, in the time after which an end system is forgotten.
 const LOOKS: u32 = 8;
+
+/// For how many advertisement intervals an authority waits before it looks for end systems: so long that it knows the other routers, which
+/// are none.
+const INTERVALS_BEFORE_DISCOVERY: u32 = 4;
+
+/// What makes an authority share the load anew.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Reasons {
+    /// How often rates were collected.
+    collections: u64,
+    /// The routers and their states.
+    routers: Vec<(RouterId, MemberState)>,
+}
 
 /// What a group's part asks for.
 #[derive(Debug)]
@@ -57,6 +75,8 @@ pub(super) enum Output {
     },
     /// Ask for this neighbour; what is known of it comes back to [`Sharing::neighbour_there`].
     Ask(Ipv4Addr),
+    /// Ask this; answers come back to [`Sharing::neighbour_there`] and [`Sharing::informed`].
+    Question(Question),
     /// Have routes and neighbours ready for packets to this address.
     Prepare(Ipv4Addr),
     /// Have the neighbours ready that packets to anywhere may need.
@@ -70,6 +90,9 @@ pub(super) struct Sharing {
     part: LoadSharing,
     verdicts: Verdicts,
     learning: Learning,
+    discovery: Discovery,
+    /// What a reallocation follows from, as it was when end systems were looked for last.
+    reasons: Reasons,
     handovers: Handovers,
     outputs: Vec<Output>,
     /// When it is looked next who has not been seen for long.
@@ -86,8 +109,10 @@ impl Sharing {
     ) -> Result<Self, ConfigError> {
         let mut sharing = Self {
             part: LoadSharing::new(config.part(boot), now)?,
-            verdicts: Verdicts::new(config.connected, config.settings.learn, numbers),
-            learning: Learning::new(config.settings.learn_rate),
+            verdicts: Verdicts::new(config.connected, config.learns(), numbers),
+            learning: Learning::new(config.settings.discovery.learn_rate),
+            discovery: Discovery::new(&config.settings.discovery, config.connected, boot.0 as u16),
+            reasons: Reasons::default(),
             handovers: Handovers::default(),
             outputs: Vec::new(),
             next_look: now,
@@ -114,8 +139,9 @@ impl Sharing {
     ) -> Result<(), ConfigError> {
         let boot = self.part.config().boot;
         self.part.reconfigure(now, config.part(boot))?;
-        self.verdicts.set_learns(config.settings.learn);
-        self.learning.set_rate(config.settings.learn_rate);
+        self.verdicts.set_learns(config.learns());
+        self.learning.set_rate(config.settings.discovery.learn_rate);
+        self.discovery.set(&config.settings.discovery);
         self.config = config;
         self.carry_out(numbers);
         Ok(())
@@ -190,44 +216,80 @@ impl Sharing {
     pub(super) fn packet_seen(&mut self, now: Time, address: Ipv4Addr) {
         let is_host = self.config.connected.contains(address)
             && !self.config.routers.contains(&address)
-            && self.config.settings.learn;
+            && self.config.learns();
         if is_host {
             self.learning.seen(address);
             self.ask(now);
         }
     }
 
-    /// When the workers' counters are to be read next.
-    pub(super) fn measures_at(&self) -> Time {
-        self.part.measure_at().unwrap_or_default()
+    /// When the workers' counters are to be read next; not at all for a group that follows another, which has them counted with its own.
+    pub(super) fn measures_at(&self) -> Option<Time> {
+        let measures = self.config.follow.is_none();
+        measures.then(|| self.part.measure_at().unwrap_or_default())
     }
 
-    /// Takes the workers' counters: octets by index, and overflows.
+    /// What the workers have counted of each condition that has a counter, by index.
+    pub(super) fn octets(
+        &self,
+        octets: impl Fn(u32) -> u64,
+    ) -> impl Iterator<Item = (Condition, u64)> {
+        self.part.table().rows().filter_map(move |(condition, _)| {
+            let index = self.verdicts.counted_at(condition)?;
+            Some((condition, octets(index)))
+        })
+    }
+
+    /// Takes what was counted: octets by condition, and overflows.
     pub(super) fn measure(
         &mut self,
         now: Time,
-        octets: impl Fn(u32) -> u64,
+        octets: Vec<(Condition, u64)>,
         overflows: u64,
         numbers: &mut Numbers,
     ) {
-        let rows = self.part.table().rows();
-        let counters: Vec<(Condition, u64)> = rows
-            .filter_map(|(condition, _)| {
-                let index = self.verdicts.counted_at(condition)?;
-                Some((condition, octets(index)))
-            })
-            .collect();
-        self.part.measured(now, counters, overflows);
+        self.part.measured(now, octets, overflows);
         self.carry_out(numbers);
     }
 
-    /// A neighbour on the link has a link address.
+    /// A neighbour on the link has answered that it is there.
     pub(super) fn neighbour_there(&mut self, now: Time, address: Ipv4Addr, numbers: &mut Numbers) {
-        if self.learning.answered(address) {
-            let seen = Seen::Neighbour;
+        let learned = self.learning.answered(address);
+        if self.discovery.answered(now, address) || learned {
+            self.found(now, address, Seen::Neighbour, numbers);
+        }
+    }
+
+    /// Someone on the link replied to an information request with these numbers.
+    pub(super) fn informed(
+        &mut self,
+        now: Time,
+        from: Ipv4Addr,
+        (identifier, sequence): (u16, u16),
+        numbers: &mut Numbers,
+    ) {
+        if self.discovery.informed(now, from, identifier, sequence) {
+            self.found(now, from, Seen::InformationReply, numbers);
+        }
+    }
+
+    fn found(&mut self, now: Time, address: Ipv4Addr, seen: Seen, numbers: &mut Numbers) {
+        if !self.config.routers.contains(&address) {
             self.part.end_system_seen(now, address.into(), seen, None);
             self.carry_out(numbers);
         }
+    }
+
+    /// This is the table of the group that this one follows.
+    pub(super) fn follow(&mut self, now: Time, leader: &Table, numbers: &mut Numbers) {
+        self.part.follow(now, leader);
+        self.carry_out(numbers);
+    }
+
+    /// Whether the groups that follow this one can route what it gives this router.
+    pub(super) fn set_able(&mut self, now: Time, able: bool, numbers: &mut Numbers) {
+        self.part.set_able(now, able);
+        self.carry_out(numbers);
     }
 
     /// The operator wants a condition elsewhere.
@@ -272,15 +334,20 @@ impl Sharing {
             self.next_look = now + self.config.settings.end_system_age / LOOKS;
             self.ask_again(now);
         }
+        self.look_for_end_systems(now);
         self.ask(now);
         self.carry_out(numbers);
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Time> {
         let part = self.part.poll_timeout();
-        let others = [self.next_look, self.measures_at()]
-            .into_iter()
-            .chain(self.learning.timeout());
+        let others = [
+            Some(self.next_look),
+            self.measures_at(),
+            self.learning.timeout(),
+            self.discovery.timeout(),
+        ];
+        let others = others.into_iter().flatten();
         part.into_iter().chain(others).min()
     }
 
@@ -300,8 +367,34 @@ impl Sharing {
         }
     }
 
+    /// Has a round held if this router allocates and something new may make it do so: rates being collected, or other routers.
+    fn look_for_end_systems(&mut self, now: Time) {
+        let is_asked = self.part.is_authority() && self.config.is_at_end_systems();
+        let delay = self.part.config().interval * INTERVALS_BEFORE_DISCOVERY;
+        self.discovery.set_active(now, is_asked, delay);
+        let members = self.part.table().members();
+        let reasons = Reasons {
+            collections: self.part.counters().collections,
+            routers: members
+                .map(|member| (member.router, member.state))
+                .collect(),
+        };
+        if is_asked && reasons != self.reasons {
+            self.reasons = reasons;
+            if self.discovery.counters().rounds > 0 {
+                self.discovery.want(now);
+            }
+        }
+    }
+
     /// Asks whom it may ask now.
     fn ask(&mut self, now: Time) {
+        while let Some(question) = self.discovery.next(now) {
+            let is_router = |address| self.config.routers.contains(&address);
+            if !matches!(question, Question::Neighbour(address) if is_router(address)) {
+                self.outputs.push(Output::Question(question));
+            }
+        }
         while let Some(address) = self.learning.next(now) {
             self.outputs.push(Output::Ask(address));
         }
