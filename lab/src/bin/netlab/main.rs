@@ -1,6 +1,7 @@
-//! `netlab`: what `scripts/demo`, `scripts/soak` and `scripts/bench memif` run. A network in a box with the real program in it, real traffic, and the figures.
+//! `netlab`: what `scripts/demo`, `scripts/moves`, `scripts/soak` and `scripts/bench memif` run. A network in a box with the real program in it, real traffic, and the figures.
 
 mod memif;
+mod moves;
 mod one_router;
 mod picture;
 mod rebalance;
@@ -55,6 +56,18 @@ enum Task {
         #[arg(long)]
         json: bool,
     },
+    /// End systems moved between three routers under load, and the same load without moves
+    Moves {
+        /// The program to show
+        #[arg(long, value_name = "PATH")]
+        program: PathBuf,
+        /// How many moves
+        #[arg(long, default_value_t = 1000)]
+        count: u32,
+        /// Print one JSON object instead of a table
+        #[arg(long)]
+        json: bool,
+    },
     /// The demo, then the network is kept up until this process ends
     #[command(hide = true)]
     Keep(Demo),
@@ -88,6 +101,15 @@ fn main() -> ExitCode {
             seconds,
             json,
         } => memif::measure(&program, seconds, json),
+        Task::Moves {
+            program,
+            count,
+            json,
+        } => match moves::measure(&program, count, json) {
+            Ok(true) => Ok(()),
+            Ok(false) => return ExitCode::FAILURE,
+            Err(error) => Err(error),
+        },
         Task::Soak {
             program,
             seconds,

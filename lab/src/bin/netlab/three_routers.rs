@@ -7,22 +7,23 @@ use std::time::{Duration, Instant};
 
 use lab::carried::Reading;
 use lab::group::Group;
-use lab::load::{Load, Rates, Report};
+use lab::load::{Load, Rates};
 use lab::table::Table;
 use lab::topology::sharing::{KEYS, Setup, Sharing};
-use lab::traffic::Count;
 use lab::{Result, poll};
 use serde::Serialize;
 
-const HOSTS: u8 = 12;
-const ROUTERS: u8 = 3;
+use super::moves::{Carried, move_around, under_load};
+
+pub(crate) const HOSTS: u8 = 12;
+pub(crate) const ROUTERS: u8 = 3;
 const SERVERS: u8 = 3;
 /// Moves in sequence mode, in whole rounds of all end systems.
 const ROUNDS: u8 = 17;
 /// Rounds in timer mode, whose moves take longer and lose packets.
 const TIMER_ROUNDS: u8 = 2;
 /// For what takes milliseconds, or a few advertisement intervals.
-const DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 /// From one advertisement to the next where routers crash.
 const CRASH_INTERVAL: &str = "100ms";
 /// For how long it is shown what each router carries.
@@ -30,7 +31,7 @@ const SHOWN: Duration = Duration::from_secs(3);
 /// For how long the load goes on behind a crash.
 const AFTERWARDS: Duration = Duration::from_secs(2);
 
-const RATES: Rates = Rates {
+pub(crate) const RATES: Rates = Rates {
     seconds: 300,
     udp_pps: 250,
     icmp_pps: 50,
@@ -94,7 +95,10 @@ pub(crate) fn show_in<'a>(net: &'a Sharing, program: &Path) -> Result<(Group<'a>
     let mut drops = load.stop()?.socket_drops;
 
     eprintln!("no moves, for comparison …");
-    let still = measured(net, SHOWN)?;
+    let still = under_load(net, RATES, || {
+        std::thread::sleep(SHOWN);
+        Ok(())
+    })?;
     eprintln!("moves in sequence mode …");
     let handover = moved(net, &group, "sequence", ROUNDS, &still)?;
     group.reload(&setup("timer"))?;
@@ -147,7 +151,7 @@ pub(crate) fn network() -> Result<Sharing> {
     Sharing::new(HOSTS, ROUTERS, SERVERS)
 }
 
-fn setup(mode: &str) -> Setup {
+pub(crate) fn setup(mode: &str) -> Setup {
     Setup {
         sharing: Some(format!("mode = \"{mode}\"\n{KEYS}\n")),
         ..Setup::default()
@@ -180,47 +184,26 @@ fn watch(net: &Sharing, group: &Group<'_>, time: Duration) -> Result<Vec<u64>> {
     Ok(last.since(&first))
 }
 
-/// The load for a time, with nothing happening.
-fn measured(net: &Sharing, time: Duration) -> Result<(Report, Duration)> {
-    let (load, start) = (Load::start(net, RATES)?, Instant::now());
-    std::thread::sleep(time);
-    let time = start.elapsed();
-    Ok((load.stop()?, time))
-}
-
 /// Moves every end system to the next router, one after the other, round after round, under load.
 fn moved(
     net: &Sharing,
     group: &Group<'_>,
     mode: &'static str,
     rounds: u8,
-    (still, still_time): &(Report, Duration),
+    still: &Carried,
 ) -> Result<Moved> {
-    let (load, start) = (Load::start(net, RATES)?, Instant::now());
-    let mut moves = 0;
-    for _ in 0..rounds {
-        for host in 0..HOSTS {
-            let condition = Sharing::host(host).to_string();
-            let present = group.in_charge()?.get(&condition).copied();
-            let to = (present.unwrap_or_default() + 1) % ROUTERS;
-            group.move_to(&condition, to)?;
-            poll::until("a move", DEADLINE, || {
-                let moved = group.in_charge()?.get(&condition) == Some(&to);
-                Ok((moved && group.is_quiet()?).then_some(()))
-            })?;
-            moves += 1;
-        }
-    }
-    let seconds = start.elapsed().as_secs_f64();
-    let report = load.stop()?;
-    let Count {
+    let moves = u32::from(rounds) * u32::from(HOSTS);
+    let carried = under_load(net, RATES, || move_around(group, moves))?;
+    let Carried {
+        seconds,
         sent,
         lost,
         duplicated,
         reordered,
+        tcp_retransmitted,
         ..
-    } = report.total();
-    let scale = seconds / still_time.as_secs_f64();
+    } = carried;
+    let scale = seconds / still.seconds;
     Ok(Moved {
         mode,
         moves,
@@ -228,7 +211,7 @@ fn moved(
         lost,
         duplicated,
         reordered,
-        tcp_retransmitted: report.tcp_retransmitted,
+        tcp_retransmitted,
         tcp_retransmitted_without_moves: (still.tcp_retransmitted as f64 * scale) as u64,
         seconds,
     })
@@ -276,7 +259,7 @@ fn bring_back(net: &Sharing, group: &mut Group<'_>, index: u8) -> Result<()> {
 }
 
 /// Waits until every end system is known, every router has a share, and nothing moves any more.
-fn wait_until_shared(group: &Group<'_>) -> Result<()> {
+pub(crate) fn wait_until_shared(group: &Group<'_>) -> Result<()> {
     poll::until("a share for every router", DEADLINE, || {
         let in_charge = group.in_charge()?;
         let is_whole = in_charge.len() > usize::from(HOSTS);
