@@ -34,6 +34,9 @@ const PERIOD: Duration = Duration::from_millis(500);
 /// How long a key or a signal may wait.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// A sample, or why there is none.
+type Taken = Result<Sample, AskError>;
+
 /// Why there is no view.
 #[derive(Debug, Error)]
 pub enum TopError {
@@ -105,7 +108,7 @@ impl Drop for Screen {
 
 /// Takes samples on a thread of its own, since a router may be slow to answer, and keys shall not wait for it. It ends when what it returns
 /// is dropped.
-fn sampler(client: Client) -> io::Result<(Sender<()>, Receiver<Result<Sample, AskError>>)> {
+fn sampler(client: Client) -> io::Result<(Sender<()>, Receiver<Taken>)> {
     let (stop, stopped) = bounded::<()>(0);
     let (sender, samples) = bounded(1);
     thread::Builder::new()

@@ -144,7 +144,8 @@ fn record(
     time: Duration,
     done: &mut dyn FnMut() -> Result<bool>,
 ) -> Result<()> {
-    let (start, mut last) = (Instant::now(), Reading::take(net)?);
+    let mut last = Reading::take(net)?;
+    let start = Instant::now();
     if let Some(what) = what {
         track.mark(last.seconds_since(first), what);
     }
