@@ -74,6 +74,8 @@ pub(super) struct Routing {
     uses: Vec<Option<(HopKey, usize)>>,
     indices: HashMap<HopKey, HopIndex>,
     free: Vec<HopIndex>,
+    /// Those that are connected networks, with their ports: few beside the gateways.
+    connected: Vec<(u16, HopIndex)>,
     /// What workers may still be reading.
     retired_hops: Retired<HopIndex>,
     retired_groups: Retired<UnlinkedGroup>,
@@ -95,6 +97,7 @@ impl Routing {
             uses: vec![None],
             indices: HashMap::new(),
             free: Vec::new(),
+            connected: Vec::new(),
             retired_hops: Retired::default(),
             retired_groups: Retired::default(),
             neighbours: HashMap::new(),
@@ -136,6 +139,9 @@ impl Routing {
             None => return Err(RouteError::Hops),
         };
         self.indices.insert(key, index);
+        if let HopKey::Connected(port, _) = key {
+            self.connected.push((port, index));
+        }
         self.hops_changed = true;
         Ok(index)
     }
@@ -170,6 +176,7 @@ impl Routing {
             return None;
         }
         self.indices.remove(key);
+        self.connected.retain(|&(_, connected)| connected != index);
         *entry = None;
         Some(index)
     }
@@ -307,8 +314,9 @@ impl Dataplane {
         {
             hop.mac.store(mac);
         }
-        for hop in &self.routing.hops {
-            if hop.kind == (NextHop::Connected { port })
+        for &(on, index) in &self.routing.connected {
+            if on == port
+                && let Some(hop) = self.routing.hops.get(usize::from(index))
                 && let Some(neighbours) = &hop.neighbours
             {
                 neighbours.set(address.to_bits(), mac);
