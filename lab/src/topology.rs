@@ -9,6 +9,7 @@ use crate::Result;
 use crate::link::{ETHERNET_MTU, End, cable};
 use crate::namespace::Namespace;
 use crate::turn::{self, Turn};
+use sharing::KernelQueue;
 
 /// Two hosts and what stands between them:
 ///
@@ -27,8 +28,12 @@ pub struct Routed {
     /// The host on the right; its interface is `eth0`.
     pub b: Namespace,
     right_mtu: u32,
+    _queue: KernelQueue,
     _turn: Turn,
 }
+
+/// Frames that the ring of a socket holds.
+const RING_FRAMES: u32 = 4096;
 
 impl Routed {
     /// Address of the host on the left.
@@ -59,6 +64,7 @@ impl Routed {
             r: Namespace::new("r")?,
             b: Namespace::new("b")?,
             right_mtu,
+            _queue: KernelQueue::lengthen()?,
             _turn: turn,
         };
         cable(routed.a_end(), routed.left(), ETHERNET_MTU)?;
@@ -102,10 +108,14 @@ impl Routed {
         Ok(())
     }
 
-    /// A configuration that makes manifold the router. Its workers sleep when idle, because the hosts need the CPUs too.
+    /// A configuration that makes manifold the router. Its workers sleep when idle, because the hosts need the CPUs too. The
+    /// sockets' rings are long enough for the while that a busy machine may keep a worker waiting: what they cannot take the
+    /// kernel drops without a word.
     #[must_use]
     pub fn configuration(&self) -> String {
-        self.configuration_on(|index, name| format!("net_af_packet{index},iface={name}"))
+        self.configuration_on(|index, name| {
+            format!("net_af_packet{index},iface={name},framecnt={RING_FRAMES}")
+        })
     }
 
     /// The same over net_pcap, which hands on fragments as they are; net_af_packet's socket puts them together.

@@ -34,7 +34,7 @@ impl PoolDemand {
             let rx = u32::from(port.rx_queues.unwrap_or(config.count));
             queues +=
                 rx * u32::from(port.rx_descriptors) + workers * u32::from(port.tx_descriptors);
-            largest = largest.max(port.mtu);
+            largest = largest.max(frame_octets(port));
         }
         let rings = (RINGS.vrrp + RINGS.arp + RINGS.rest + RINGS.outgoing) as u32;
         let at_hand = 2 * u32::from(CACHE_MBUFS) + 4 * BURST_MAX as u32;
@@ -44,10 +44,19 @@ impl PoolDemand {
         let spare = mbufs.saturating_sub(queues + workers * at_hand) / workers.max(1);
         Self {
             mbufs,
-            data_room: largest.saturating_add(FRAME_OVERHEAD_OCTETS).max(2048),
+            data_room: largest.max(2048),
             held: spare.min(config.backlog - config.backlog / 4),
         }
     }
+}
+
+/// The largest frame that a port may bring. A driver with buffers of its own says how large they are: net_af_packet's socket
+/// puts fragments together, so that they may have to be larger than any frame on the wire.
+fn frame_octets(port: &PortConfig) -> u16 {
+    let mut arguments = port.device.split(',');
+    let own = arguments.find_map(|argument| argument.strip_prefix("framesz=")?.parse().ok());
+    let on_the_wire = port.mtu.saturating_add(FRAME_OVERHEAD_OCTETS);
+    own.unwrap_or(0).max(on_the_wire)
 }
 
 /// The octets that the pool of packet buffers will take, within a few hundredths.
@@ -80,6 +89,17 @@ pub(super) fn make_pool(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_buffer_has_room_for_what_its_driver_may_bring() {
+        let room = |device: &str| {
+            let port = PortConfig::new("a", device);
+            PoolDemand::of([&port].into_iter(), &WorkerConfig::default()).data_room
+        };
+        assert_eq!(room("net_af_packet0,iface=x"), 2048);
+        assert_eq!(room("net_af_packet0,iface=x,framesz=8192"), 8192);
+        assert_eq!(room("net_af_packet0,iface=x,framesz=1024"), 2048);
+    }
 
     #[test]
     fn what_is_held_leaves_the_queues_their_buffers() {
