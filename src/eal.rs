@@ -35,6 +35,9 @@ pub fn arguments(
     if config.eal.in_memory {
         arguments.push("--in-memory".to_owned());
     }
+    if !config.eal.telemetry {
+        arguments.push("--no-telemetry".to_owned());
+    }
     let pci = config
         .ports
         .iter()
@@ -179,6 +182,14 @@ mod tests {
         let required = format!("[eal]\nhuge-pages = \"required\"\n{NULL}");
         let required = found(&required, &[], 0);
         assert!(!required.arguments.contains(&"--no-huge".to_owned()));
+    }
+
+    #[test]
+    fn the_telemetry_socket_is_open_unless_it_is_not_wanted() {
+        let no_telemetry = "--no-telemetry".to_owned();
+        assert!(!found(NULL, &[], 0).arguments.contains(&no_telemetry));
+        let closed = format!("[eal]\ntelemetry = false\n{NULL}");
+        assert!(found(&closed, &[], 0).arguments.contains(&no_telemetry));
     }
 
     #[test]

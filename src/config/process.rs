@@ -25,6 +25,8 @@ pub struct EalConfig {
     pub memory_mib: Option<u32>,
     /// Tells this process's DPDK files (telemetry among them) from those of others.
     pub file_prefix: String,
+    /// Whether DPDK's telemetry socket is open.
+    pub telemetry: bool,
     /// Further EAL arguments, as they are.
     pub args: Vec<Located<String>>,
 }
@@ -42,11 +44,13 @@ pub enum HugePages {
 }
 
 /// EAL arguments that follow from other keys, and the keys.
-const RESERVED_ARGS: [(&str, &str); 12] = [
+const RESERVED_ARGS: [(&str, &str); 14] = [
     ("--in-memory", "`in-memory` of [eal]"),
     ("--no-huge", "`huge-pages` of [eal]"),
     ("-m", "`memory-mib` of [eal]"),
     ("--file-prefix", "`file-prefix` of [eal]"),
+    ("--telemetry", "`telemetry` of [eal]"),
+    ("--no-telemetry", "`telemetry` of [eal]"),
     ("--no-pci", "`device` of [[port]]"),
     ("-a", "`device` of [[port]]"),
     ("--allow", "`device` of [[port]]"),
@@ -86,6 +90,9 @@ impl EalConfig {
                 .with_default(mistakes, "file-prefix", "manifold".to_owned(), |value| {
                     plain_word(value::text(value)?)
                 })
+                .value,
+            telemetry: table
+                .with_default(mistakes, "telemetry", true, value::boolean)
                 .value,
             args: table.list(mistakes, "args", |value| free_arg(value::text(value)?)),
         };

@@ -66,6 +66,7 @@ pub fn merge(present: &Config, new: Config) -> Result<Reload, ReloadError> {
         huge_pages,
         memory_mib,
         file_prefix,
+        telemetry,
         args
     );
     keep!(

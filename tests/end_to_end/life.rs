@@ -7,6 +7,7 @@ use lab::namespace::Namespace;
 use lab::probe;
 use lab::topology::Routed;
 use lab::turn;
+use serde_json::{Value, json};
 
 use super::{DEADLINE, Router};
 
@@ -30,6 +31,29 @@ fn the_control_socket_is_the_owners_alone() {
         .mode();
     assert_eq!(mode & 0o777, 0o600, "{mode:o}");
     router.finish();
+}
+
+#[test]
+fn dpdk_telemetry_tells_of_its_ports_and_nothing_of_dpdk_stays_behind() {
+    let net = Routed::new().expect("a network");
+    let router = Router::start(&net);
+    let ask = |what: &str| -> Value {
+        let line = format!("echo '{what}' | dpdk-telemetry.py -f manifold");
+        let answer = net.r.sh(&line).expect("an answer");
+        let line = answer.lines().rev().find(|line| line.starts_with('{'));
+        serde_json::from_str(line.expect("an object")).expect("an object")
+    };
+    assert_eq!(ask("/ethdev/list")["/ethdev/list"], json!([0, 1]));
+    let sent = || ask("/ethdev/stats,1")["/ethdev/stats"]["opackets"].clone();
+    let before = sent().as_u64().expect("a count");
+    let ping = probe::ping(&net.a, Routed::B, "-c 3 -i 0.2 -W 5").expect("a ping");
+    assert_eq!(ping.received, 3);
+    let after = sent().as_u64().expect("a count");
+    assert!(after >= before + 3, "{before} frames sent, then {after}");
+    let directory = net.r.run_file("dpdk/manifold");
+    assert!(directory.exists());
+    router.finish();
+    assert!(!directory.exists());
 }
 
 #[test]

@@ -1,7 +1,10 @@
 //! The environment abstraction layer: started once a process, and what to say when it does not start.
 
+use std::env;
 use std::ffi::{CStr, CString, c_int};
+use std::fs;
 use std::marker::PhantomData;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use thiserror::Error;
@@ -181,6 +184,8 @@ pub(super) fn last_complaint(log: &str) -> String {
 /// The thread that starts it is DPDK's main lcore: the control thread.
 #[derive(Debug)]
 pub struct Eal {
+    /// Where it keeps its files, if it was given a prefix for them.
+    runtime: Option<PathBuf>,
     _not_send: PhantomData<*mut ()>,
 }
 
@@ -208,6 +213,7 @@ impl Eal {
                 .map(|text| text.as_ref().to_owned())
                 .collect(),
         );
+        let runtime = runtime_directory(&arguments);
         let arguments: Vec<CString> = std::iter::once(c_string("manifold"))
             .chain(arguments.iter().map(|text| c_string(text)))
             .collect();
@@ -228,6 +234,7 @@ impl Eal {
         };
         match Errno::check(result) {
             Ok(_) => Ok(Self {
+                runtime,
                 _not_send: PhantomData,
             }),
             Err(errno) => Err(EalError::new(errno, log.into_string())),
@@ -249,11 +256,27 @@ fn without_in_memory(mut arguments: Vec<String>) -> Vec<String> {
     arguments
 }
 
+/// The directory of DPDK's files for the `--file-prefix` among the arguments, by the rule that dpdk-telemetry.py follows too.
+fn runtime_directory(arguments: &[String]) -> Option<PathBuf> {
+    let mut behind = arguments.iter().skip_while(|arg| *arg != "--file-prefix");
+    let prefix = behind.nth(1)?;
+    let base = match env::var_os("RUNTIME_DIRECTORY") {
+        Some(directory) => directory.into(),
+        None if nix::unistd::geteuid().is_root() => PathBuf::from("/var/run"),
+        None => env::var_os("XDG_RUNTIME_DIR").map_or_else(|| "/tmp".into(), PathBuf::from),
+    };
+    Some(base.join("dpdk").join(prefix))
+}
+
 impl Drop for Eal {
     fn drop(&mut self) {
         // SAFETY: this is the only Eal of the process, and nothing of DPDK is used after it: ports and pools borrow or
         // precede it (see `Dataplane`).
         unsafe { dpdk_sys::rte_eal_cleanup() };
+        // It removes what it put there and leaves the directory, which goes unless somebody else has files in it.
+        if let Some(runtime) = &self.runtime {
+            let _ = fs::remove_dir(runtime);
+        }
     }
 }
 
