@@ -20,6 +20,7 @@ use dataplane::{
     WorkerConfig,
 };
 use nix::sched::{CpuSet, sched_setaffinity};
+use nix::time::ClockId;
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
@@ -39,9 +40,9 @@ pub(crate) const OWN_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 0xaa]);
 const VRID: u8 = 1;
 const GATEWAY: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
 const GATEWAY_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 0xbb]);
-/// Where the control thread stays once the worker runs.
+/// Where the control thread stays once the workers run; a second worker shares the processor with it.
 const CONTROL_CPU: usize = 0;
-const WORKER_CPU: usize = 1;
+const WORKER_CPUS: [usize; 2] = [1, 0];
 const MBUFS: u32 = 262_143;
 const SWAPS: u32 = 1000;
 
@@ -94,12 +95,13 @@ pub(crate) fn run(
     load: Load,
     to: To,
     pcap: &Path,
+    workers: u16,
     rounds: u32,
     length: Duration,
     huge: bool,
 ) -> Result<Figures> {
     let begin = Instant::now();
-    let mut plane = start(pcap, huge)?;
+    let mut plane = start(pcap, workers, huge)?;
     add_routes(&mut plane, load)?;
     let sharing = Arc::new(shared_table(load)?);
     let nobody = Arc::new(VerdictTable::uniform(Verdict::Discard, 0));
@@ -159,7 +161,7 @@ pub(crate) fn run(
 
 /// What a million routes and 65,536 conditions take: MiB resident besides the packet buffers, and seconds to load.
 pub(crate) fn scale(pcap: &Path, huge: bool) -> Result<(f64, f64)> {
-    let mut plane = start(pcap, huge)?;
+    let mut plane = start(pcap, 1, huge)?;
     add_routes(&mut plane, Load::Large)?;
     let begin = Instant::now();
     let changes: Vec<RouteChange> = (0..1_000_000_u32)
@@ -184,7 +186,7 @@ pub(crate) fn scale(pcap: &Path, huge: bool) -> Result<(f64, f64)> {
     Ok((resident, seconds))
 }
 
-fn start(pcap: &Path, huge: bool) -> Result<Dataplane> {
+fn start(pcap: &Path, workers: u16, huge: bool) -> Result<Dataplane> {
     let mut arguments = vec![
         "--in-memory".to_owned(),
         "--no-pci".to_owned(),
@@ -198,14 +200,17 @@ fn start(pcap: &Path, huge: bool) -> Result<Dataplane> {
         arguments.extend(["--no-huge".to_owned(), "-m".to_owned(), "1024".to_owned()]);
     }
     let eal = Eal::init(arguments)?;
-    let replay = format!("net_pcap0,rx_pcap={},infinite_rx=1", pcap.display());
+    // A receive queue for each worker replays the file.
+    let queues = format!("rx_pcap={},", pcap.display()).repeat(usize::from(workers));
+    let replay = format!("net_pcap0,{queues}infinite_rx=1");
     let mut ports = vec![
         PortConfig::new("replay", &replay),
         PortConfig::new("swallow", "net_null0,no-rx=1"),
     ];
     ports[0].mac = Some(OWN_MAC);
     let workers = WorkerConfig {
-        pinning: Pinning::Cpus(vec![WORKER_CPU]),
+        count: workers,
+        pinning: Pinning::Cpus(WORKER_CPUS.to_vec()),
         mbufs: Some(MBUFS),
         ..WorkerConfig::default()
     };
@@ -251,20 +256,25 @@ fn shared_table(load: Load) -> Result<VerdictTable> {
     Ok(builder.build()?)
 }
 
-/// Nanoseconds of processor time that the worker has had, so that what else the machine does counts less.
+/// Nanoseconds of processor time that a worker has had, on average, so that what else the machine does counts less.
 fn worker_cpu_ns() -> Result<u64> {
+    let (mut workers, mut total) = (0, 0);
     for task in fs::read_dir("/proc/self/task")? {
-        let path = task?.path();
-        if fs::read_to_string(path.join("comm"))?.trim() == "worker-0" {
-            let text = fs::read_to_string(path.join("schedstat"))?;
-            let word = text.split_whitespace().next().ok_or("an empty schedstat")?;
-            return Ok(word.parse()?);
+        let task = task?;
+        if fs::read_to_string(task.path().join("comm"))?.starts_with("worker-") {
+            // The clock of a thread's processor time, as pthread_getcpuclockid(3) names it.
+            let thread: nix::libc::clockid_t = task.file_name().to_string_lossy().parse()?;
+            total += Duration::from(ClockId::from_raw(!thread << 3 | 6).now()?).as_nanos() as u64;
+            workers += 1;
         }
     }
-    Err("there is no thread worker-0".into())
+    total
+        .checked_div(workers)
+        .ok_or_else(|| "there is no thread worker-0".into())
 }
 
-/// Millions of packets a second of the worker's processor time that went through for `length`, all of which left (or, if not `sent`, were discarded).
+/// Millions of packets that went through in `length`, for each second of processor time that a worker had; all of them left
+/// (or, if not `sent`, were discarded).
 fn measure(plane: &mut Dataplane, length: Duration, sent: bool) -> Result<f64> {
     plane.settle();
     // The first bursts after a change fill the caches.

@@ -61,6 +61,7 @@ enum Role {
         load: Load,
         to: To,
         pcap: PathBuf,
+        workers: u16,
         phase_ms: u64,
     },
     /// The process that holds a million routes
@@ -76,9 +77,11 @@ fn main() -> Result<()> {
             load,
             to,
             pcap,
+            workers,
             phase_ms,
         }) => {
-            let figures = child::run(load, to, &pcap, 2, Duration::from_millis(phase_ms), huge)?;
+            let length = Duration::from_millis(phase_ms);
+            let figures = child::run(load, to, &pcap, workers, 2, length, huge)?;
             println!("{}", serde_json::to_string(&figures)?);
             Ok(())
         }
@@ -98,6 +101,8 @@ fn main() -> Result<()> {
 #[derive(Default)]
 struct Gathered {
     mpps: BTreeMap<(&'static str, String), Vec<f64>>,
+    /// Of two workers together, by phase, the small load.
+    two_workers: BTreeMap<String, Vec<f64>>,
     c_loop: Vec<f64>,
     testpmd: BTreeMap<&'static str, Vec<f64>>,
     start_ms: Vec<f64>,
@@ -124,9 +129,17 @@ fn measure(arguments: &Arguments, huge: bool) -> Result<()> {
             .push(others::c_loop(&c_loop, &small, length * 2, huge)?);
         for load in [Load::Small, Load::Large] {
             for to in [To::Own, To::Virtual] {
-                let figures = in_child(load, to, &pcap(load, to), arguments.phase_ms)?;
+                let figures = in_child(load, to, &pcap(load, to), 1, arguments.phase_ms)?;
                 gathered.take(load, figures);
             }
+        }
+        let figures = in_child(Load::Small, To::Own, &small, 2, arguments.phase_ms)?;
+        for (phase, rounds) in figures.mpps {
+            gathered
+                .two_workers
+                .entry(phase)
+                .or_default()
+                .extend(rounds);
         }
         for mode in ["io", "mac"] {
             if let Some(mpps) = others::testpmd(mode, &small, huge)? {
@@ -190,13 +203,14 @@ fn this_program(words: &[&str]) -> Result<Vec<u8>> {
     }
 }
 
-fn in_child(load: Load, to: To, pcap: &Path, phase_ms: u64) -> Result<Figures> {
+fn in_child(load: Load, to: To, pcap: &Path, workers: u16, phase_ms: u64) -> Result<Figures> {
     let to = if to == To::Own { "own" } else { "virtual" };
     let output = this_program(&[
         "child",
         load.name(),
         to,
         &pcap.to_string_lossy(),
+        &workers.to_string(),
         &phase_ms.to_string(),
     ])?;
     let text = String::from_utf8(output)?;
@@ -244,6 +258,10 @@ fn report(gathered: &Gathered, scale: &Value, runs: u32, huge: bool) -> Value {
     };
     // Each pair of runs gives one ratio; the median of ratios is steadier than the ratio of medians.
     let swap_ratio = swap(|swap| swap.p999_burst_us_swapping / swap.p999_burst_us_idle);
+    let two_workers = |phase| {
+        let figures = gathered.two_workers.get(phase);
+        figures.map_or(f64::NAN, |figures| median(figures))
+    };
     let testpmd = |mode| gathered.testpmd.get(mode).map(|figures| median(figures));
     let c_loop = median(&gathered.c_loop);
     let resident = |load: Load| {
@@ -255,12 +273,14 @@ fn report(gathered: &Gathered, scale: &Value, runs: u32, huge: bool) -> Value {
     json!({
         "small": of_load(Load::Small),
         "large": of_load(Load::Large),
+        "two_workers": {"io": two_workers("io"), "route": two_workers("route")},
         "c_loop_io": c_loop,
         "testpmd": {"io": testpmd("io"), "mac": testpmd("mac")},
         "ratio": {
             "route_io_small": mpps(Load::Small, "route") / mpps(Load::Small, "io"),
             "route_io_large": mpps(Load::Large, "route") / mpps(Load::Large, "io"),
             "io_c": mpps(Load::Small, "io") / c_loop,
+            "two_workers_one": two_workers("route") / mpps(Load::Small, "route"),
             "discard_io": mpps(Load::Small, "discard") / mpps(Load::Small, "io"),
             "shared_plain": mpps(Load::Small, "route_shared") / mpps(Load::Small, "route"),
             "shared_plain_large": mpps(Load::Large, "route_shared") / mpps(Load::Large, "route"),
@@ -355,6 +375,10 @@ fn print_table(report: &Value) {
             .as_f64()
             .map_or("-".into(), |mpps| format!("{mpps:.2}"));
         println!("{:<26}{figure:>12}", format!("dpdk-testpmd {mode}"));
+    }
+    for phase in ["io", "route"] {
+        let figure = report["two_workers"][phase].as_f64().unwrap_or(f64::NAN);
+        println!("{:<26}{figure:>12.2}", format!("{phase}, two workers"));
     }
     println!("\n{:<40}{:>10}{:>12}", "figure", "reached", "bound");
     for (name, figure, more, bound) in goals(report) {

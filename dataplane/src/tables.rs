@@ -122,7 +122,19 @@ impl AddressFilter {
     #[inline(always)]
     #[must_use]
     pub(crate) fn may_contain(self, address: u32) -> bool {
-        self.0 >> Self::bit(address) & 1 != 0
+        self.top_bit_if_it_may_contain(address) >> 31 != 0
+    }
+
+    /// As [`may_contain`](Self::may_contain), in the top bit of a word of which the rest means nothing: so it is said of
+    /// several addresses at once.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) fn top_bit_if_it_may_contain(self, address: u32) -> u32 {
+        let (low, high) = (self.0 as u32, (self.0 >> 32) as u32);
+        let bit = Self::bit(address);
+        // All ones if the bit is in the high word.
+        let in_high = (bit >> 5).wrapping_neg();
+        (low ^ (low ^ high) & in_high) << (31 - (bit & 31))
     }
 }
 

@@ -27,12 +27,13 @@ pub struct Entry(u32);
 pub const CONDITIONS_MAX: u32 = (1 << 29) - 1;
 
 impl Entry {
-    // Never zero, so that a hash slot of zeros is empty.
-    const ROUTE: u32 = 1;
+    // Never zero, so that a hash slot of zeros is empty. Plain routes have all these bits set, so that a conjunction tells
+    // whether nothing else is among many.
+    const HOLD: u32 = 1;
     const DISCARD: u32 = 2;
-    const HOLD: u32 = 3;
+    const ROUTE: u32 = 3;
     const VERDICT: u32 = 3;
-    const WATCHED: u32 = 4;
+    const UNWATCHED: u32 = 4;
     const CONDITION_AT: u32 = 3;
 
     /// Route it, under no condition: nobody was asked.
@@ -51,25 +52,25 @@ impl Entry {
             Verdict::Discard => Self::DISCARD,
             Verdict::Hold => Self::HOLD,
         };
-        Self(condition << Self::CONDITION_AT | verdict)
+        Self(condition << Self::CONDITION_AT | Self::UNWATCHED | verdict)
     }
 
     const fn watched(self) -> Self {
-        Self(self.0 | Self::WATCHED)
+        Self(self.0 & !Self::UNWATCHED)
     }
 
     /// Whether the packet is to be routed, and nothing else is to be done about it.
     #[inline(always)]
     #[must_use]
     pub(crate) const fn is_plain_route(self) -> bool {
-        self.0 & (Self::VERDICT | Self::WATCHED) == Self::ROUTE
+        self.0 & (Self::VERDICT | Self::UNWATCHED) == Self::ROUTE | Self::UNWATCHED
     }
 
     /// Whether the packet is to be discarded, and nothing else is to be done about it.
     #[inline(always)]
     #[must_use]
     pub(crate) const fn is_plain_discard(self) -> bool {
-        self.0 & (Self::VERDICT | Self::WATCHED) == Self::DISCARD
+        self.0 & (Self::VERDICT | Self::UNWATCHED) == Self::DISCARD | Self::UNWATCHED
     }
 
     /// What becomes of the packet.
@@ -94,7 +95,7 @@ impl Entry {
     #[inline(always)]
     #[must_use]
     pub const fn is_watched(self) -> bool {
-        self.0 & Self::WATCHED != 0
+        self.0 & Self::UNWATCHED == 0
     }
 }
 
@@ -263,15 +264,45 @@ impl VerdictTable {
         }
     }
 
-    /// As [`VerdictTable::get`], for many addresses at once.
+    /// As [`VerdictTable::get`], for many addresses at once; whether all are plainly to be routed.
     #[inline(never)]
-    pub(crate) fn get_all(&self, addresses: &[u32], entries: &mut [Entry]) {
+    pub(crate) fn judge_all(&self, addresses: &[u32], entries: &mut [Entry]) -> bool {
         if self.direct.is_empty() && self.hashed.is_empty() {
-            return entries.fill(self.rest);
+            entries.fill(self.rest);
+            return self.rest.is_plain_route();
         }
+        let mut all = u32::MAX;
+        // By eights without a call among them: most often all are of the connected network.
+        let (eights, last) = addresses.as_chunks::<8>();
+        let (eights_of_entries, last_entries) = entries.as_chunks_mut::<8>();
+        for (addresses, entries) in eights.iter().zip(eights_of_entries) {
+            let mut is_direct = true;
+            for (&address, entry) in addresses.iter().zip(&mut *entries) {
+                match self.direct.get(address.wrapping_sub(self.first) as usize) {
+                    Some(&found) => {
+                        *entry = found;
+                        all &= found.0;
+                    }
+                    None => is_direct = false,
+                }
+            }
+            if !is_direct {
+                all &= self.judge_each(addresses, entries);
+            }
+        }
+        all &= self.judge_each(last, last_entries);
+        Entry(all).is_plain_route()
+    }
+
+    /// Looks them up one by one; returns the conjunction of their bits.
+    #[inline(never)]
+    fn judge_each(&self, addresses: &[u32], entries: &mut [Entry]) -> u32 {
+        let mut all = u32::MAX;
         for (&address, entry) in addresses.iter().zip(entries) {
             *entry = self.get(address);
+            all &= entry.0;
         }
+        all
     }
 
     #[inline(never)]

@@ -25,7 +25,7 @@ pub use port::{
 pub use prefetch::prefetch;
 pub use table::Table;
 pub use thread::{RegisterError, Registration, schedule_realtime, tsc_cycles, tsc_hz};
-pub use vectors::{Compute, with_vectors};
+pub use vectors::{Compute, top_bits, with_vectors};
 
 use std::ffi::{CStr, CString, c_char, c_int};
 

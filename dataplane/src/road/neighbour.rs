@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use super::packets::{Notes, Places, runs};
+use super::packets::{Notes, Places, Way, runs};
 use super::{Doors, Packets, PuntReason};
 use crate::counters::DiscardReason;
 use crate::dpdk::{BURST_MAX, Mbuf};
@@ -14,13 +14,16 @@ use crate::tables::Tables;
 pub(crate) fn neighbour(packets: &mut Packets, port: u16, tables: &Tables, doors: &mut Doors) {
     let places = packets.places();
     let notes = &mut packets.notes;
+    notes.one_way = None;
     // Most often a whole burst goes to one gateway.
     if runs(&notes.hops[places.clone()]).next() == Some(places.clone())
         && let Some(hop) = tables.hop(notes.hops[0])
         && let Some(mac) = hop.mac.load()
     {
-        notes.egress.fill(hop.egress);
-        notes.macs.fill(mac);
+        notes.one_way = Some(Way {
+            egress: hop.egress,
+            mac,
+        });
         return;
     }
     let mut leaving = Places::NONE;

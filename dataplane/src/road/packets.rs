@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::header::{HEADERS_OCTETS, destination, source, total_octets};
 use super::parse::Words;
 use crate::backlog::Held;
-use crate::dpdk::{BURST_MAX, Burst, Mbuf};
+use crate::dpdk::{BURST_MAX, Burst, Mbuf, top_bits};
 use crate::fib::HopIndex;
 use crate::verdict::Entry;
 
@@ -27,23 +27,52 @@ pub(super) struct Notes {
     /// The verdict on its end system, and its condition; [`Entry::NONE`] if it came to the port's own MAC.
     pub(super) entries: Column<Entry>,
     pub(super) hops: Column<HopIndex>,
+    /// The way that all go, if it is one; the two columns that follow mean nothing then.
+    pub(super) one_way: Option<Way>,
     /// The index of the port that it leaves by.
     pub(super) egress: Column<u16>,
     /// The next hop's MAC, as a word.
     pub(super) macs: Column<u64>,
 }
 
+/// How a packet leaves.
+#[derive(Clone, Copy)]
+pub(super) struct Way {
+    /// The index of the port.
+    pub(super) egress: u16,
+    /// The next hop's MAC, as a word.
+    pub(super) mac: u64,
+}
+
 impl Notes {
-    const BLANK: Self = Self {
+    pub(super) const BLANK: Self = Self {
         sources: [0; BURST_MAX],
         destinations: [0; BURST_MAX],
         total_octets: [0; BURST_MAX],
         vias: [0; BURST_MAX],
         entries: [Entry::NONE; BURST_MAX],
         hops: [0; BURST_MAX],
+        one_way: None,
         egress: [0; BURST_MAX],
         macs: [0; BURST_MAX],
     };
+
+    /// The index of the port by which the packet at a place leaves.
+    #[inline(always)]
+    pub(super) fn egress(&self, place: usize) -> u16 {
+        self.one_way
+            .map_or(self.egress[place % BURST_MAX], |way| way.egress)
+    }
+
+    /// Splits places into runs of packets that leave by the same port.
+    #[inline(always)]
+    pub(super) fn runs_by_egress(
+        &self,
+        places: Range<usize>,
+    ) -> impl Iterator<Item = Range<usize>> {
+        let column = &self.egress[places];
+        split(column, self.one_way.is_some() || is_uniform(column))
+    }
 
     /// Moves the notes on a packet forward.
     #[inline(always)]
@@ -66,8 +95,6 @@ pub(crate) struct Packets {
     pub(super) notes: Notes,
     /// The headers as the parser takes them down.
     pub(super) words: Words,
-    /// Octets of all frames, as they were received.
-    pub(super) received_octets: u64,
     /// Whether any came to the virtual MAC of a group.
     pub(super) any_to_group: bool,
     /// Whether any may have a TTL that does not suffice for one more hop.
@@ -82,7 +109,6 @@ impl Packets {
             mbufs: Burst::new(),
             notes: Notes::BLANK,
             words: Words::BLANK,
-            received_octets: 0,
             any_to_group: false,
             any_old: false,
             aside: Burst::new(),
@@ -165,12 +191,8 @@ impl Places {
 
     /// Those whose words have the top bit set, the first word standing for place `start`.
     #[inline(always)]
-    pub(super) fn of_top_bits<const N: usize>(words: [u32; N], start: usize) -> Self {
-        let mut bits = 0;
-        for (place, word) in words.iter().enumerate() {
-            bits |= word >> 31 << place;
-        }
-        Self(u64::from(bits) << (start % BURST_MAX))
+    pub(super) fn of_top_bits(words: [u32; 8], start: usize) -> Self {
+        Self(u64::from(top_bits(words)) << (start % BURST_MAX))
     }
 
     #[inline(always)]
@@ -198,16 +220,26 @@ impl Places {
     }
 }
 
-/// Splits a column into runs of equal values. That all are equal, as most often, is seen at one look.
+/// Splits a column into runs of equal values.
 #[inline(always)]
 pub(super) fn runs(column: &[u16]) -> impl Iterator<Item = Range<usize>> {
+    split(column, is_uniform(column))
+}
+
+/// Whether all are equal, as most often: seen at one look.
+#[inline(always)]
+fn is_uniform(column: &[u16]) -> bool {
     let first = column.first().copied().unwrap_or_default();
-    let differing = column.iter().fold(0, |all, value| all | (value ^ first));
+    column.iter().fold(0, |all, value| all | (value ^ first)) == 0
+}
+
+#[inline(always)]
+fn split(column: &[u16], is_uniform: bool) -> impl Iterator<Item = Range<usize>> {
     let mut start = 0;
     std::iter::from_fn(move || {
         let rest = column.get(start..)?;
         let &value = rest.first()?;
-        let length = if differing == 0 {
+        let length = if is_uniform {
             rest.len()
         } else {
             rest.iter().take_while(|&&next| next == value).count()

@@ -1,6 +1,7 @@
 //! The short cut of the modes `io` and `mac`: everything out of the paired port, as dpdk-testpmd does it.
 
 use super::header::HEADERS_OCTETS;
+use super::receive::count_octets;
 use super::{Doors, Egress, NO_CONDITION, Packets};
 use crate::addr::MacAddr;
 use crate::neighbours::mac_word;
@@ -31,12 +32,9 @@ pub(crate) fn paired(
             }
         }
     }
+    let octets = packets.mbufs.octets();
+    count_octets(octets, port, doors);
     if let Some(egress) = egress.get_mut(usize::from(pair)) {
-        egress.send(
-            &mut packets.mbufs,
-            packets.received_octets,
-            |_| NO_CONDITION,
-            doors,
-        );
+        egress.send(&mut packets.mbufs, octets, |_| NO_CONDITION, doors);
     }
 }

@@ -3,14 +3,15 @@
 
 use super::header::{
     ETHERNET_OCTETS, HEADERS_OCTETS, VIRTUAL_MAC, VIRTUAL_MAC_BITS, checksum_error,
-    destination_mac, destination_octets, first_ipv4_octets, from_octets, hop_octets, is_too_old,
+    destination_octets, first_ipv4_octets, first_octets, from_octets, hop_octets, is_too_old,
     source_octets,
 };
 use super::irregular::{Fate, examine};
 use super::packets::{Column, Notes, Places};
+use super::receive::count_octets;
 use super::{Doors, OWN_MAC, Packets};
 use crate::dpdk::{BURST_MAX, Compute, with_vectors};
-use crate::tables::{PortTable, Tables};
+use crate::tables::{AddressFilter, PortTable, Tables};
 
 pub(super) const VRRP: u8 = 112;
 
@@ -43,12 +44,14 @@ pub(crate) fn parse(packets: &mut Packets, port_index: u16, tables: &Tables, doo
     let Some(port) = tables.ports.get(usize::from(port_index)) else {
         return;
     };
-    let unread = take_down(packets, port, tables);
+    let (unread, octets) = take_down(packets, port);
+    count_octets(octets, port_index, doors);
     let doubtful = with_vectors(Check {
         length: packets.mbufs.len(),
         words: &packets.words,
         notes: &mut packets.notes,
         own_mac: port.mac,
+        own: tables.own.filter(),
     });
     let irregular = unread.or(doubtful);
     if !irregular.is_empty() {
@@ -56,9 +59,9 @@ pub(crate) fn parse(packets: &mut Packets, port_index: u16, tables: &Tables, doo
     }
 }
 
-/// Takes down headers and recipients; returns where there are none that could be.
+/// Takes down headers and recipients; returns where there are none that could be, and the octets of all frames.
 #[inline(never)]
-fn take_down(packets: &mut Packets, port: &PortTable, tables: &Tables) -> Places {
+fn take_down(packets: &mut Packets, port: &PortTable) -> (Places, u64) {
     let Packets {
         mbufs,
         notes,
@@ -67,21 +70,28 @@ fn take_down(packets: &mut Packets, port: &PortTable, tables: &Tables) -> Places
         any_old,
         ..
     } = packets;
-    let own = tables.own.filter();
     let mut irregular = Places::NONE;
-    // Who the last packet was for: most often the next one is for the same.
-    let mut recipient = port.mac;
+    let mut octets = 0;
+    // Who the last packet was for, in the upper bits: most often the next one is for the same.
+    let mut recipient = NOBODY;
     (*any_to_group, *any_old) = (false, false);
-    notes.vias.fill(OWN_MAC);
-    for (place, mbuf) in mbufs.as_slice().iter().enumerate() {
+    let length = mbufs.len();
+    let mbufs = &mbufs.as_slice()[..length];
+    #[expect(
+        clippy::needless_range_loop,
+        reason = "a place counted up to the length of a burst needs no check in any column"
+    )]
+    for place in 0..length {
+        let mbuf = &mbufs[place];
+        octets += u64::from(mbuf.frame_octets());
         let data = mbuf.data();
         let Some(headers) = data.first_chunk() else {
             irregular.add(place);
             continue;
         };
-        let to = destination_mac(headers);
+        let to = first_octets(headers) << 16;
         if to != recipient {
-            let Some(via) = via(to, port) else {
+            let Some(via) = via(to >> 16, port) else {
                 irregular.add(place);
                 continue;
             };
@@ -89,19 +99,21 @@ fn take_down(packets: &mut Packets, port: &PortTable, tables: &Tables) -> Places
             *any_to_group |= via != OWN_MAC;
             fill_from(&mut notes.vias, place, via);
         }
-        let place = place % BURST_MAX;
         words.from[place] = from_octets(headers);
         words.first[place] = first_ipv4_octets(headers);
         words.third[place] = hop_octets(headers);
         words.source[place] = source_octets(headers);
         words.destination[place] = destination_octets(headers);
         words.frame_octets[place] = data.len() as u16;
-        if !mbuf.is_plain() || own.may_contain(source_octets(headers)) {
+        if !mbuf.is_plain() {
             irregular.add(place);
         }
     }
-    irregular
+    (irregular, octets)
 }
+
+/// What no MAC address is with 16 zeros behind it.
+const NOBODY: u64 = 1;
 
 // Not inlined: the loop would count along for it.
 #[cold]
@@ -129,6 +141,7 @@ struct Check<'a> {
     words: &'a Words,
     notes: &'a mut Notes,
     own_mac: u64,
+    own: AddressFilter,
 }
 
 /// How many packets are checked side by side.
@@ -159,6 +172,7 @@ impl Compute for Check<'_> {
                     &destination,
                 ],
                 self.own_mac,
+                self.own,
             );
             doubtful = doubtful.or(Places::of_top_bits(doubts, start));
             *part_mut(&mut notes.sources, start) = source.map(u32::from_be);
@@ -177,6 +191,7 @@ fn doubts(
     from: [&[u32; ABREAST]; 2],
     header: [&[u32; ABREAST]; 5],
     own_mac: u64,
+    own: AddressFilter,
 ) -> [u32; ABREAST] {
     let own_mac = [own_mac as u32, (own_mac >> 32) as u32];
     let mut doubts = [0; ABREAST];
@@ -185,12 +200,16 @@ fn doubts(
         let header = header.map(|column| column[place]);
         let [first, _, third, source, destination] = header;
         let total_octets = total_octets[place];
-        doubts[place] = unless_zero(from[0] & 1)
-            | if_zero((from[0] ^ own_mac[0]) | ((from[1] & 0xffff) ^ own_mac[1]))
-            | if_zero((from[0] ^ VIRTUAL_MAC as u32) | ((from[1] & 0xff) ^ (VIRTUAL_MAC >> 32) as u32))
-            // IPv4 without options, whatever the type of service.
-            | unless_zero((from[1] >> 16) ^ 0x0008)
-            | unless_zero((first & 0xff) ^ 0x45)
+        // From a multicast MAC, not IPv4, with options (whatever the type of service), or wrong.
+        let not_ordinary = (from[0] & 1)
+            | ((from[1] >> 16) ^ 0x0008)
+            | ((first & 0xff) ^ 0x45)
+            | checksum_error(header);
+        doubts[place] = unless_zero(not_ordinary)
+            | if_all_zero((from[0] ^ own_mac[0]) | ((from[1] & 0xffff) ^ own_mac[1]))
+            | if_all_zero(
+                (from[0] ^ VIRTUAL_MAC as u32) | ((from[1] & 0xff) ^ (VIRTUAL_MAC >> 32) as u32),
+            )
             | if_below(total_octets, (HEADERS_OCTETS - ETHERNET_OCTETS) as u32)
             | if_below(
                 u32::from(frame_octets[place]),
@@ -198,9 +217,9 @@ fn doubts(
             )
             | if_below(third & 0xff, 2)
             | if_zero((third >> 8 & 0xff) ^ u32::from(VRRP))
+            | own.top_bit_if_it_may_contain(source)
             | if_no_host(source & 0xff)
-            | if_no_host(destination & 0xff)
-            | unless_zero(checksum_error(header));
+            | if_no_host(destination & 0xff);
     }
     doubts
 }
@@ -215,6 +234,12 @@ fn unless_zero(word: u32) -> u32 {
 #[inline(always)]
 fn if_zero(word: u32) -> u32 {
     word.wrapping_sub(1)
+}
+
+/// As [`if_zero`], of a word that may have its top bit set.
+#[inline(always)]
+fn if_all_zero(word: u32) -> u32 {
+    word.wrapping_sub(1) & !word
 }
 
 #[inline(always)]
@@ -283,4 +308,74 @@ fn examine_each(
         None
     });
     packets.any_old = any_old;
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::header::Headers;
+    use super::*;
+    use crate::tables::OwnAddresses;
+    use crate::wire::checksum;
+
+    const OWN_MAC_WORD: u64 = 0xaa00_0000_0002;
+
+    /// Whether something speaks against a frame that is as long as its packet.
+    fn is_doubtful(headers: &Headers) -> bool {
+        let (mut words, mut notes) = (Words::BLANK, Notes::BLANK);
+        words.from[0] = from_octets(headers);
+        words.first[0] = first_ipv4_octets(headers);
+        words.third[0] = hop_octets(headers);
+        words.source[0] = source_octets(headers);
+        words.destination[0] = destination_octets(headers);
+        words.frame_octets[0] = 60;
+        let check = Check {
+            length: 1,
+            words: &words,
+            notes: &mut notes,
+            own_mac: OWN_MAC_WORD,
+            own: OwnAddresses::default().filter(),
+        };
+        !check.compute().is_empty()
+    }
+
+    fn frame(from: [u8; 6], first: u8, ttl: u8, rest: [u8; 4]) -> Headers {
+        let mut headers = [0; HEADERS_OCTETS];
+        headers[6..12].copy_from_slice(&from);
+        headers[12..14].copy_from_slice(&[8, 0]);
+        let [service, high, low, host] = rest;
+        let ip = &mut headers[ETHERNET_OCTETS..];
+        ip[..8].copy_from_slice(&[first, service, 0, 46, high, low, 0, 0]);
+        ip[8..10].copy_from_slice(&[ttl, 17]);
+        ip[12..20].copy_from_slice(&[10, high, low, host, 20, low, high, host]);
+        let sum = checksum::of(ip);
+        ip[10..12].copy_from_slice(&sum.to_be_bytes());
+        headers
+    }
+
+    proptest! {
+        #[test]
+        fn an_ordinary_packet_is_taken_straight_whoever_sent_it(
+            mut from: [u8; 6], ttl in 2u8.., rest: [u8; 4],
+        ) {
+            from[0] &= !1;
+            prop_assume!(from[..5] != [0, 0, 0x5e, 0, 1] && from != [2, 0, 0, 0, 0, 0xaa]);
+            prop_assert!(!is_doubtful(&frame(from, 0x45, ttl, rest)));
+        }
+
+        #[test]
+        fn every_other_packet_is_looked_at_again(rest: [u8; 4], last: u8) {
+            let host = [2, 0, 0, 0, 0, 1];
+            for from in [[1, 0, 0, 0, 0, last], [0, 0, 0x5e, 0, 1, last], [2, 0, 0, 0, 0, 0xaa]] {
+                prop_assert!(is_doubtful(&frame(from, 0x45, 64, rest)));
+            }
+            for (first, ttl) in [(0x46, 64), (0x55, 64), (0x45, 1), (0x45, 0)] {
+                prop_assert!(is_doubtful(&frame(host, first, ttl, rest)));
+            }
+            let mut wrong = frame(host, 0x45, 64, rest);
+            wrong[ETHERNET_OCTETS + 5] ^= 1 << (last % 8);
+            prop_assert!(is_doubtful(&wrong));
+        }
+    }
 }

@@ -4,7 +4,7 @@
 use std::mem;
 
 use super::header::ETHERNET_OCTETS;
-use super::packets::{Notes, runs};
+use super::packets::Notes;
 use super::{Doors, NO_CONDITION, Packets};
 use crate::backlog::{Full, Waiting};
 use crate::counters::{DiscardReason, WorkerCounters};
@@ -191,16 +191,15 @@ pub(crate) fn transmit(packets: &mut Packets, egress: &mut [Egress], doors: &mut
         return;
     }
     let Packets { mbufs, notes, .. } = packets;
-    let first = notes.egress[0];
-    if runs(&notes.egress[places.clone()]).next() != Some(places.clone()) {
+    if notes.runs_by_egress(places.clone()).next() != Some(places.clone()) {
         disperse(mbufs, notes, egress, doors);
-    } else if let Some(egress) = egress.get_mut(usize::from(first)) {
-        let octets: u64 = notes.total_octets[places]
-            .iter()
-            .map(|&total| u64::from(total) + ETHERNET_OCTETS as u64)
-            .sum();
+    } else if let Some(egress) = egress.get_mut(usize::from(notes.egress(0))) {
+        let totals = notes.total_octets[places.clone()].iter();
+        // Of a burst they fit 32 bits.
+        let octets = totals.map(|&total| u32::from(total)).sum::<u32>()
+            + (places.len() * ETHERNET_OCTETS) as u32;
         let condition = |place: usize| notes.entries[place % BURST_MAX].condition();
-        egress.send(mbufs, octets, condition, doors);
+        egress.send(mbufs, u64::from(octets), condition, doors);
     }
 }
 

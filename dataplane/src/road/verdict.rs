@@ -13,37 +13,38 @@ use crate::verdict::{Entry, Verdict};
 /// Keeps the packets that this router is to route, and counts their octets under their condition.
 #[inline]
 pub(crate) fn verdict(packets: &mut Packets, port_index: u16, tables: &Tables, doors: &mut Doors) {
-    packets.notes.entries.fill(Entry::NONE);
     if packets.any_to_group
         && let Some(port) = tables.ports.get(usize::from(port_index))
     {
-        if judge(packets, port) {
+        if !judge(packets, port) {
             turn_away(packets, port, port_index, tables, doors);
         }
         count(packets, &doors.shared.conditions);
+    } else {
+        packets.notes.entries.fill(Entry::NONE);
     }
 }
 
-/// Looks up the verdicts; whether there is any but plain ones to route.
+/// Looks up the verdicts; whether all are plain ones to route.
 #[inline(never)]
 fn judge(packets: &mut Packets, port: &PortTable) -> bool {
     let places = packets.places();
     let notes = &mut packets.notes;
-    for run in runs(&notes.vias[places.clone()]) {
+    let mut all = true;
+    for run in runs(&notes.vias[places]) {
         let Some(group) = port.group(notes.vias[run.start]) else {
+            notes.entries[run].fill(Entry::NONE);
             continue;
         };
         let addresses = match group.match_on {
             MatchOn::Source => &notes.sources,
             MatchOn::Destination => &notes.destinations,
         };
-        group
+        all &= group
             .verdicts
-            .get_all(&addresses[run.clone()], &mut notes.entries[run]);
+            .judge_all(&addresses[run.clone()], &mut notes.entries[run]);
     }
-    notes.entries[places]
-        .iter()
-        .fold(false, |any, entry| any | !entry.is_plain_route())
+    all
 }
 
 /// Counts the octets of what is routed.
