@@ -2,6 +2,7 @@
 //! is what happens to packets and tables; times are printed, because a busy machine may stretch them.
 #![expect(
     clippy::expect_used,
+    clippy::panic,
     reason = "a test that meets the impossible should stop there and say so"
 )]
 
