@@ -19,7 +19,7 @@ const WORKERS: usize = 2;
 const FLOWS: u8 = 2;
 const BURST: usize = 2;
 /// Packets of each end system.
-const PACKETS: u32 = if cfg!(miri) { 8 } else { 400 };
+const PACKETS: u32 = if cfg!(miri) { 6 } else { 400 };
 const HANDOVER: HandoverId = HandoverId(1);
 
 fn end_system(flow: u8) -> Ipv4Addr {
@@ -199,10 +199,12 @@ impl<'a> Control<'a> {
     }
 }
 
-/// The hand-over of `docs/protocol.md` section 6, as `giver` and `taker` are told to do it. `fence` returns when everything that was on the way has arrived.
+/// The hand-over of `docs/protocol.md` section 6, as `giver` and `taker` are told to do it. `fence` returns when everything that was on the way has
+/// arrived, which the protocol waits `skew` for: before the hold, the withdrawal and the release.
 fn hand_over(giver: &mut Control<'_>, taker: &mut Control<'_>, fence: impl Fn()) {
     giver.publish(Verdict::Route, true);
     giver.step(HandoverStep::StartRecording { room: 4096 });
+    fence();
     taker.step(HandoverStep::EmptyReceiveQueues);
     taker.publish(Verdict::Hold, false);
     taker.step(HandoverStep::EmptyReceiveQueues);
@@ -213,6 +215,7 @@ fn hand_over(giver: &mut Control<'_>, taker: &mut Control<'_>, fence: impl Fn())
     let HandoverDone::Inspected(lists) = giver.step(HandoverStep::Inspect) else {
         panic!("an inspection");
     };
+    fence();
     taker.step(HandoverStep::EmptyReceiveQueues);
     taker.step(HandoverStep::Release(lists));
     taker.publish(Verdict::Route, false);
