@@ -39,7 +39,7 @@ fn dpdk_telemetry_tells_of_its_ports_and_nothing_of_dpdk_stays_behind() {
     let router = Router::start(&net);
     let ask = |what: &str| -> Value {
         let line = format!("echo '{what}' | dpdk-telemetry.py -f manifold");
-        let answer = net.r.sh(&line).expect("an answer");
+        let answer = net.r.run(&["sh", "-c", &line]).expect("an answer");
         let line = answer.lines().rev().find(|line| line.starts_with('{'));
         serde_json::from_str(line.expect("an object")).expect("an object")
     };

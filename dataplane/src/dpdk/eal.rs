@@ -5,6 +5,7 @@ use std::ffi::{CStr, CString, c_int};
 use std::fs;
 use std::marker::PhantomData;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use thiserror::Error;
@@ -184,8 +185,6 @@ pub(super) fn last_complaint(log: &str) -> String {
 /// The thread that starts it is DPDK's main lcore: the control thread.
 #[derive(Debug)]
 pub struct Eal {
-    /// Where it keeps its files, if it was given a prefix for them.
-    runtime: Option<PathBuf>,
     _not_send: PhantomData<*mut ()>,
 }
 
@@ -213,7 +212,12 @@ impl Eal {
                 .map(|text| text.as_ref().to_owned())
                 .collect(),
         );
-        let runtime = runtime_directory(&arguments);
+        if let Some(directory) = runtime_directory(&arguments)
+            && RUNTIME_DIRECTORY.set(directory).is_ok()
+        {
+            // SAFETY: the function lives as long as the process.
+            unsafe { nix::libc::atexit(remove_runtime_directory) };
+        }
         let arguments: Vec<CString> = std::iter::once(c_string("manifold"))
             .chain(arguments.iter().map(|text| c_string(text)))
             .collect();
@@ -234,7 +238,6 @@ impl Eal {
         };
         match Errno::check(result) {
             Ok(_) => Ok(Self {
-                runtime,
                 _not_send: PhantomData,
             }),
             Err(errno) => Err(EalError::new(errno, log.into_string())),
@@ -256,6 +259,17 @@ fn without_in_memory(mut arguments: Vec<String>) -> Vec<String> {
     arguments
 }
 
+/// Where DPDK keeps its files, if it was given a prefix for them.
+static RUNTIME_DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
+
+/// DPDK removes its files, that of its telemetry only when the process exits, and leaves their directory. This is asked for
+/// before DPDK asks for the like, and so runs after it; the directory stays if somebody else has files in it.
+extern "C" fn remove_runtime_directory() {
+    if let Some(directory) = RUNTIME_DIRECTORY.get() {
+        let _ = fs::remove_dir(directory);
+    }
+}
+
 /// The directory of DPDK's files for the `--file-prefix` among the arguments, by the rule that dpdk-telemetry.py follows too.
 fn runtime_directory(arguments: &[String]) -> Option<PathBuf> {
     let mut behind = arguments.iter().skip_while(|arg| *arg != "--file-prefix");
@@ -273,10 +287,6 @@ impl Drop for Eal {
         // SAFETY: this is the only Eal of the process, and nothing of DPDK is used after it: ports and pools borrow or
         // precede it (see `Dataplane`).
         unsafe { dpdk_sys::rte_eal_cleanup() };
-        // It removes what it put there and leaves the directory, which goes unless somebody else has files in it.
-        if let Some(runtime) = &self.runtime {
-            let _ = fs::remove_dir(runtime);
-        }
     }
 }
 
