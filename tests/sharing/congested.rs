@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use lab::group::Group;
 use lab::manifold::Manifold;
-use lab::poll;
 use lab::topology::sharing::{CARRIER, Setup, Sharing};
 use lab::traffic::pace::Pace;
 use lab::traffic::udp;
+use lab::{poll, probe};
 
 use super::{DEADLINE, END_SYSTEMS, blames_the_machine, program, told};
 
@@ -73,6 +73,10 @@ fn moves_from_a_congested_router_lose_what_overflowed_and_nothing_else() {
     let known = group.wait_until_known(usize::from(END_SYSTEMS) + 1, DEADLINE);
     known.expect("agreement");
     move_to(&group, HEAVY, SLOW);
+    // The slow router shall know the server before the load begins: packets that wait for ARP may be overtaken by those behind it.
+    let heavy = &net.hosts[usize::from(HEAVY)];
+    let ping = probe::ping(heavy, Sharing::server(0), "-c 3 -i 0.2 -W 5").expect("a ping");
+    assert!(ping.received > 0, "the server answers");
 
     let since = group.mark();
     let at = SocketAddrV4::new(Sharing::server(0), PORT);
