@@ -1,6 +1,7 @@
 //! The load follows the traffic: what is skewed is shared anew, whoever asks for it, without a packet lost or doubled, and then rests.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use lab::carried::{self, Reading};
 use lab::group::Group;
@@ -69,13 +70,19 @@ fn is_as_sent(group: &Group<'_>, skew: &Skew) -> lab::Result<(bool, String)> {
     Ok((right, said))
 }
 
-/// Waits until every router has measured what its end systems send.
+/// Waits until every router has measured what its end systems send, over a window in which all of them sent.
 fn wait_until_measured(group: &Group<'_>, skew: &Skew) {
     let mut last = String::new();
+    let mut right_since = None;
     let measured = poll::until("the rates as they are", DEADLINE, || {
         let (right, said) = is_as_sent(group, skew)?;
         last = said;
-        Ok(right.then_some(()))
+        if !right {
+            right_since = None;
+            return Ok(None);
+        }
+        let since: &mut Instant = right_since.get_or_insert_with(Instant::now);
+        Ok((since.elapsed() > WINDOW).then_some(()))
     });
     assert!(measured.is_ok(), "{last}");
     println!("measured: {last}");
