@@ -217,8 +217,7 @@ impl<'a> Soak<'a> {
             }
             Kind::Flap { router, lasts } => {
                 let port = Sharing::hub_port(router);
-                // The fault is over when the cable is back, which may be before its router counts as lost.
-                self.begin(Cause::Flap, true, Some(lasts + BOUND));
+                self.begin(Cause::Flap, true, Some(BOUND));
                 self.net.lan.sh(&format!("ip link set {port} down"))?;
                 std::thread::sleep(lasts);
                 self.net.lan.sh(&format!("ip link set {port} up"))?;
