@@ -7,7 +7,7 @@ use lab::poll;
 use lab::process::{Process, command};
 use serde_json::Value;
 
-use crate::member::{Member, PATIENCE, configuration, port};
+use crate::member::{Member, PATIENCE, port};
 use crate::network::{Lan, Settings, address_of};
 use crate::watch::{Watch, longest_dispute};
 
@@ -25,14 +25,8 @@ fn fast(priority: u8) -> Settings {
     }
 }
 
-/// As an operator runs it who wants such intervals beside other programs.
 fn start_fast(lan: &Lan, index: usize) -> Member<'_> {
-    let text = configuration(index, &fast(PRIORITIES[index]), "");
-    Member::run(
-        lan,
-        index,
-        &format!("{text}\n[control]\nrealtime-priority = 10\n"),
-    )
+    Member::start(lan, index, &fast(PRIORITIES[index]))
 }
 
 fn three(lan: &Lan) -> Vec<Member<'_>> {

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use lab::keepalived;
 use lab::link::End;
 
-use crate::network::{INTERFACE, Lan, PREFIX_LEN, Settings, VIRTUAL, VRID, address_of, peer_of};
+use crate::network::{
+    INTERFACE, Lan, PREFIX_LEN, REALTIME_PRIORITY, Settings, VIRTUAL, VRID, address_of, peer_of,
+};
 
 /// A running keepalived on a router's machine.
 pub(crate) struct Keepalived<'a>(keepalived::Keepalived<'a>);
@@ -70,6 +72,7 @@ fn configuration(index: usize, settings: &Settings) -> String {
     format!(
         "global_defs {{
   router_id witness
+  vrrp_rt_priority {REALTIME_PRIORITY}
   vrrp_garp_master_delay 0
   vrrp_garp_master_repeat 2
 }}

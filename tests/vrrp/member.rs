@@ -12,7 +12,9 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use crate::network::{INTERFACE, Lan, PREFIX_LEN, Settings, VIRTUAL, VRID, address_of, peer_of};
+use crate::network::{
+    INTERFACE, Lan, PREFIX_LEN, REALTIME_PRIORITY, Settings, VIRTUAL, VRID, address_of, peer_of,
+};
 
 /// How long anything that is no timer of the protocol may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -187,17 +189,23 @@ impl<'a> Member<'a> {
     }
 }
 
-/// The port of a router.
+/// What every router has. What else happens on the machine shall neither hold it up nor take its memory: silence is to be what
+/// the test makes it.
 pub(crate) fn port(index: usize) -> String {
     format!(
-        "[[port]]
+        "[eal]
+huge-pages = \"off\"
+
+[workers]
+idle-sleep = \"50us\"
+
+[control]
+realtime-priority = {REALTIME_PRIORITY}
+
+[[port]]
 name = \"lan\"
 device = \"net_af_packet0,iface={INTERFACE}\"
 addresses = [\"{}/{PREFIX_LEN}\"]
-
-# The processors are not the router's alone.
-[workers]
-idle-sleep = \"50us\"
 ",
         address_of(index)
     )

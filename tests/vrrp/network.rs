@@ -12,6 +12,8 @@ pub(crate) const INTERFACE: &str = "eth0";
 pub(crate) const VIRTUAL: Ipv4Addr = Ipv4Addr::new(10, 73, 1, 0);
 /// The octets of the network's prefix.
 pub(crate) const PREFIX_LEN: u8 = 16;
+/// The priority at which everybody's protocol runs, ours and keepalived's: before all ordinary programs.
+pub(crate) const REALTIME_PRIORITY: u8 = 10;
 /// The first VRID.
 pub(crate) const VRID: u8 = 7;
 
