@@ -3,22 +3,22 @@
 //!
 //! | file | what lives there |
 //! |---|---|
-//! | this one | `Sharing`: messages, orders and answers, each to whom it concerns |
+//! | this one | `Sharing`: whatever comes, to whom it concerns |
 //! | `config.rs` | what a group's configuration comes to |
+//! | `orders.rs` | what has been decided, to whom it concerns, and what the workers have done of it |
 //! | `verdicts.rs` | what the workers are to do with whose packets, and when they do |
 //! | `handovers.rs` | moves as the workers number them |
 //! | `numbers.rs` | whose packets are counted where |
-//! | `discovery.rs` | who is asked whether it is there |
-//! | `learning.rs` | whom packets were seen of, and whether that may be believed |
+//! | `finding.rs` | which end systems there are |
 //! | `show.rs` | fills in what is shown |
 //! | `flow_rates.rs` | … of the load |
 
 pub mod config;
-mod discovery;
+mod finding;
 pub mod flow_rates;
 mod handovers;
-mod learning;
 mod numbers;
+mod orders;
 pub mod show;
 mod verdicts;
 
@@ -26,41 +26,24 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use dataplane::handover::{HandoverDone, HandoverId, HandoverStep};
+use dataplane::handover::{HandoverId, HandoverStep};
 use dataplane::verdict::VerdictTable;
 use vrrpd::sharing::LoadSharing;
-use vrrpd::sharing::load_sharing::{ConfigError, MoveError, Output as Decided};
-use vrrpd::sharing::moves::{Command, Completion};
-use vrrpd::sharing::names::{BootId, Condition, MemberState, MoveName, RouterId, Seen};
+use vrrpd::sharing::load_sharing::{ConfigError, MoveError};
+use vrrpd::sharing::moves::Completion;
+use vrrpd::sharing::names::{BootId, Condition, RouterId, Seen};
 use vrrpd::sharing::review::Start;
 use vrrpd::sharing::table::Table;
 use vrrpd::{Cause, Received, State, Time, Transmit};
 
 pub use config::{Leader, SharingConfig};
-pub(super) use discovery::Question;
+pub(super) use finding::Question;
 pub(super) use numbers::Numbers;
 pub use verdicts::Taken;
 
-use discovery::Discovery;
+use finding::Finding;
 use handovers::Handovers;
-use learning::Learning;
 use verdicts::Verdicts;
-
-/// How often it is looked who has not been seen, in the time after which an end system is forgotten.
-const LOOKS: u32 = 8;
-
-/// For how many advertisement intervals an authority waits before it looks for end systems: so long that it knows the other routers, which
-/// are none.
-const INTERVALS_BEFORE_DISCOVERY: u32 = 4;
-
-/// What makes an authority share the load anew.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Reasons {
-    /// How often rates were collected.
-    collections: u64,
-    /// The routers and their states.
-    routers: Vec<(RouterId, MemberState)>,
-}
 
 /// What a group's part asks for.
 #[derive(Debug)]
@@ -89,14 +72,9 @@ pub(super) struct Sharing {
     config: SharingConfig,
     part: LoadSharing,
     verdicts: Verdicts,
-    learning: Learning,
-    discovery: Discovery,
-    /// What a reallocation follows from, as it was when end systems were looked for last.
-    reasons: Reasons,
+    finding: Finding,
     handovers: Handovers,
     outputs: Vec<Output>,
-    /// When it is looked next who has not been seen for long.
-    next_look: Time,
 }
 
 impl Sharing {
@@ -110,12 +88,9 @@ impl Sharing {
         let mut sharing = Self {
             part: LoadSharing::new(config.part(boot), now)?,
             verdicts: Verdicts::new(config.connected, config.learns(), numbers),
-            learning: Learning::new(config.settings.discovery.learn_rate),
-            discovery: Discovery::new(&config.settings.discovery, config.connected, boot.0 as u16),
-            reasons: Reasons::default(),
+            finding: Finding::new(now, &config, boot.0 as u16),
             handovers: Handovers::default(),
             outputs: Vec::new(),
-            next_look: now,
             config,
         };
         sharing.carry_out(numbers);
@@ -140,8 +115,7 @@ impl Sharing {
         let boot = self.part.config().boot;
         self.part.reconfigure(now, config.part(boot))?;
         self.verdicts.set_learns(config.learns());
-        self.learning.set_rate(config.settings.discovery.learn_rate);
-        self.discovery.set(&config.settings.discovery);
+        self.finding.set(&config);
         self.config = config;
         self.carry_out(numbers);
         Ok(())
@@ -214,13 +188,8 @@ impl Sharing {
 
     /// A packet of an end system was seen that is in no table.
     pub(super) fn packet_seen(&mut self, now: Time, address: Ipv4Addr) {
-        let is_host = self.config.connected.contains(address)
-            && !self.config.routers.contains(&address)
-            && self.config.learns();
-        if is_host {
-            self.learning.seen(address);
-            self.ask(now);
-        }
+        self.finding.packet_seen(&self.config, address);
+        self.ask(now);
     }
 
     /// When the workers' counters are to be read next; not at all for a group that follows another, which has them counted with its own.
@@ -254,8 +223,7 @@ impl Sharing {
 
     /// A neighbour on the link has answered that it is there.
     pub(super) fn neighbour_there(&mut self, now: Time, address: Ipv4Addr, numbers: &mut Numbers) {
-        let learned = self.learning.answered(address);
-        if self.discovery.answered(now, address) || learned {
+        if self.finding.answered(now, address) {
             self.found(now, address, Seen::Neighbour, numbers);
         }
     }
@@ -265,10 +233,10 @@ impl Sharing {
         &mut self,
         now: Time,
         from: Ipv4Addr,
-        (identifier, sequence): (u16, u16),
+        request: (u16, u16),
         numbers: &mut Numbers,
     ) {
-        if self.discovery.informed(now, from, identifier, sequence) {
+        if self.finding.informed(now, from, request) {
             self.found(now, from, Seen::InformationReply, numbers);
         }
     }
@@ -330,73 +298,21 @@ impl Sharing {
     /// Lets due timers act.
     pub(super) fn tick(&mut self, now: Time, numbers: &mut Numbers) {
         self.part.tick(now);
-        if now >= self.next_look {
-            self.next_look = now + self.config.settings.end_system_age / LOOKS;
-            self.ask_again(now);
-        }
-        self.look_for_end_systems(now);
+        self.finding.tick(now, &self.config, &self.part);
         self.ask(now);
         self.carry_out(numbers);
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Time> {
         let part = self.part.poll_timeout();
-        let others = [
-            Some(self.next_look),
-            self.measures_at(),
-            self.learning.timeout(),
-            self.discovery.timeout(),
-        ];
-        let others = others.into_iter().flatten();
-        part.into_iter().chain(others).min()
-    }
-
-    /// Asks those on the link that have not been seen for half of the time after which they are forgotten.
-    fn ask_again(&mut self, now: Time) {
-        if !self.part.is_authority() {
-            return;
-        }
-        let patience = self.config.settings.end_system_age / 2;
-        for (condition, row) in self.part.table().rows() {
-            if let Condition::Address(IpAddr::V4(address)) = condition
-                && row.node.is_none()
-                && now.since(row.seen_at) >= patience
-            {
-                self.learning.seen(address);
-            }
-        }
-    }
-
-    /// Has a round held if this router allocates and something new may make it do so: rates being collected, or other routers.
-    fn look_for_end_systems(&mut self, now: Time) {
-        let is_asked = self.part.is_authority() && self.config.is_at_end_systems();
-        let delay = self.part.config().interval * INTERVALS_BEFORE_DISCOVERY;
-        self.discovery.set_active(now, is_asked, delay);
-        let members = self.part.table().members();
-        let reasons = Reasons {
-            collections: self.part.counters().collections,
-            routers: members
-                .map(|member| (member.router, member.state))
-                .collect(),
-        };
-        if is_asked && reasons != self.reasons {
-            self.reasons = reasons;
-            if self.discovery.counters().rounds > 0 {
-                self.discovery.want(now);
-            }
-        }
+        let others = [Some(self.finding.timeout()), self.measures_at()];
+        part.into_iter().chain(others.into_iter().flatten()).min()
     }
 
     /// Asks whom it may ask now.
     fn ask(&mut self, now: Time) {
-        while let Some(question) = self.discovery.next(now) {
-            let is_router = |address| self.config.routers.contains(&address);
-            if !matches!(question, Question::Neighbour(address) if is_router(address)) {
-                self.outputs.push(Output::Question(question));
-            }
-        }
-        while let Some(address) = self.learning.next(now) {
-            self.outputs.push(Output::Ask(address));
+        while let Some(question) = self.finding.next(now, &self.config) {
+            self.outputs.push(question);
         }
     }
 
@@ -416,32 +332,6 @@ impl Sharing {
     /// What is asked for, in order.
     pub(super) fn take_outputs(&mut self) -> Vec<Output> {
         std::mem::take(&mut self.outputs)
-    }
-
-    /// The workers have done what was asked for a move.
-    pub(super) fn handed_over(
-        &mut self,
-        now: Time,
-        id: HandoverId,
-        done: HandoverDone,
-        numbers: &mut Numbers,
-    ) {
-        let Some(name) = self.handovers.name(id) else {
-            return;
-        };
-        let completion = match done {
-            HandoverDone::Recording => Completion::Recording,
-            HandoverDone::QueuesEmptied => Completion::QueuesEmptied,
-            HandoverDone::Drained => Completion::Drained,
-            HandoverDone::Inspected(lists) => {
-                self.watch(name, false, numbers);
-                Completion::Inspected(handovers::accepted(lists, &self.verdicts))
-            }
-            HandoverDone::Released => Completion::Released,
-            HandoverDone::Dropped => Completion::Dropped,
-        };
-        self.part.completed(now, name, completion);
-        self.carry_out(numbers);
     }
 
     /// The next verdict table, if anything has changed.
@@ -478,98 +368,5 @@ impl Sharing {
     /// The group is no more.
     pub(super) fn end(self, numbers: &mut Numbers) {
         self.verdicts.end(numbers);
-    }
-
-    fn watch(&mut self, name: MoveName, watched: bool, numbers: &mut Numbers) {
-        for condition in self.handovers.conditions(name).iter() {
-            self.verdicts.watch(*condition, watched, numbers);
-        }
-    }
-
-    fn carry_out(&mut self, numbers: &mut Numbers) {
-        while let Some(decided) = self.part.poll_output() {
-            match decided {
-                Decided::Transmit(transmit) => self.outputs.push(Output::Transmit(transmit)),
-                Decided::Verdicts(verdicts) => {
-                    for (condition, verdict) in verdicts {
-                        self.verdicts.set(condition, verdict, numbers);
-                    }
-                }
-                Decided::Command {
-                    name,
-                    conditions,
-                    command,
-                } => self.command(name, &conditions, command, numbers),
-                // Whoever wants to know asks.
-                Decided::Drained => {}
-                Decided::Event(event) => tracing::info!(
-                    port = self.config.port_name,
-                    vrid = self.config.vrid,
-                    "{event}"
-                ),
-            }
-        }
-    }
-
-    fn command(
-        &mut self,
-        name: MoveName,
-        conditions: &Arc<[Condition]>,
-        command: Command,
-        numbers: &mut Numbers,
-    ) {
-        let step = match command {
-            Command::SetVerdict(verdict) => {
-                for condition in conditions.iter() {
-                    self.verdicts.set(*condition, Some(verdict), numbers);
-                }
-                self.verdicts.wait(name, verdict);
-                return;
-            }
-            Command::Resolve => {
-                self.prepare(conditions);
-                return;
-            }
-            Command::StartRecording => {
-                self.handovers.begin(name, conditions, numbers);
-                self.watch(name, true, numbers);
-                HandoverStep::StartRecording {
-                    room: self.config.settings.recording_room as usize,
-                }
-            }
-            Command::StopRecording => {
-                self.watch(name, false, numbers);
-                HandoverStep::StopRecording
-            }
-            Command::EmptyReceiveQueues => HandoverStep::EmptyReceiveQueues,
-            Command::DrainBacklog => HandoverStep::DrainBacklog,
-            Command::Inspect => HandoverStep::Inspect,
-            Command::Release(lists) => {
-                HandoverStep::Release(handovers::listed(lists, &mut self.verdicts, numbers))
-            }
-            Command::DropBacklog => HandoverStep::DropBacklog,
-        };
-        let id = self.handovers.begin(name, conditions, numbers);
-        let counted = conditions
-            .iter()
-            .filter_map(|condition| self.verdicts.index(*condition, numbers));
-        self.outputs.push(Output::HandOver {
-            id,
-            conditions: counted.collect(),
-            step,
-        });
-    }
-
-    /// Has ready what the packets of these conditions will need.
-    fn prepare(&mut self, conditions: &[Condition]) {
-        if self.config.settings.match_on == dataplane::MatchOn::Source {
-            self.outputs.push(Output::PrepareGateways);
-            return;
-        }
-        for condition in conditions {
-            if let Condition::Address(IpAddr::V4(address)) = condition {
-                self.outputs.push(Output::Prepare(*address));
-            }
-        }
     }
 }

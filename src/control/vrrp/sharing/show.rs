@@ -118,15 +118,7 @@ fn group_routers(
     let mut routers: Vec<_> = std::iter::once(this).chain(others).collect();
     routers.sort_by_key(|router| router.router_id);
     let mut counters = counters(part.counters());
-    counters.insert("learning-overflows", sharing.learning.overflows());
-    let discovery = sharing.discovery.counters();
-    counters.extend([
-        ("discovery-rounds", discovery.rounds),
-        ("sweep-requests-sent", discovery.sweep_requests),
-        ("sweep-replies-rcvd", discovery.sweep_replies),
-        ("information-requests-sent", discovery.information_requests),
-        ("information-replies-rcvd", discovery.information_replies),
-    ]);
+    counters.extend(sharing.finding.counters());
     show::GroupRouters {
         port: config.port_name.clone(),
         vrid: config.protocol.vrid.get(),
