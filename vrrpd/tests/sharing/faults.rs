@@ -338,33 +338,7 @@ fn random_faults_end_with_one_table_and_every_end_system_served_once() {
         let routers = lan.settings.routers as u64;
         for _ in 0..12 {
             let node = lan.draw(0, routers) as usize;
-            let there = lan.nodes[node].is_some();
-            match lan.draw(0, 8) {
-                0 if there => lan.crash(node),
-                1 | 2 if !there => lan.start(node),
-                3 if there => {
-                    lan.crash(node);
-                    lan.start(node);
-                }
-                4 if there => {
-                    let span = lan.draw(MS, 200 * MS);
-                    lan.freeze(node, span);
-                }
-                5 => {
-                    let plugged = lan.plugged[node];
-                    lan.plug(node, !plugged);
-                }
-                6 if there => lan.act(node, |sharing, now| sharing.drain(now)),
-                _ => {
-                    let conditions: Vec<_> =
-                        (0..3).map(|_| host(lan.draw(0, 9) as usize)).collect();
-                    let to = router(lan.draw(0, routers) as usize);
-                    if let Some(master) = lan.master().filter(|_| there) {
-                        let _ =
-                            lan.act(master, |sharing, now| sharing.move_to(now, &conditions, to));
-                    }
-                }
-            }
+            lan.harm(node, true);
             let pause = lan.draw(MS, 150 * MS);
             lan.run(pause);
         }

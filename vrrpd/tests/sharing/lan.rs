@@ -1,7 +1,8 @@
 //! A LAN with routers that share load, under virtual time: ports that keep the order of one sender but not across senders,
 //! control messages lost and doubled, routers that crash, restart, freeze, or know VRRP alone, hosts that never stop sending.
-//! Here are time, the link, and what is done to routers; their machines are in `machine`, what is to be seen of them in `view`.
+//! Here are time, the link, and what is done to routers; what may befall them is in `harm`, their machines are in `machine`, what is to be seen of them in `view`.
 
+mod harm;
 mod machine;
 mod settings;
 mod view;
@@ -27,7 +28,7 @@ pub(crate) use settings::{Settings, octets_of};
 pub(crate) const US: u64 = 1_000;
 pub(crate) const MS: u64 = 1_000 * US;
 
-/// The time between advertisements.
+/// The time between advertisements, unless a test wants another.
 pub(crate) const INTERVAL: u64 = 20 * MS;
 
 /// The way over the link, and by how much it varies between senders: less than the skew that is configured.
@@ -155,7 +156,7 @@ impl Lan {
         let mut config =
             load_sharing::Config::new(group, address(node), router(node), boot, vec![key]);
         config.priority = self.priorities[node];
-        config.interval = Duration::from_nanos(INTERVAL);
+        config.interval = Duration::from_nanos(self.settings.interval);
         config.mode = self.settings.mode;
         config.batch_len_max = self.settings.batch_len_max;
         config.review = self.settings.review.clone();
@@ -199,7 +200,7 @@ impl Lan {
         };
         let mut config = Config::new(self.vrid(), version, vec![gateway()]);
         config.priority = self.priorities[node];
-        config.interval = Duration::from_nanos(INTERVAL);
+        config.interval = Duration::from_nanos(self.settings.interval);
         config.candidate = !self.settings.servers.contains(&node);
         let mut vrrp = VirtualRouter::new(config, address(node), now).unwrap();
         vrrp.port_link(now, self.plugged[node]);
@@ -232,7 +233,6 @@ impl Lan {
         if let Some(node) = &mut self.nodes[node] {
             node.frozen_until = until;
         }
-        self.pass_soon(node, span);
     }
 
     pub(crate) fn plug(&mut self, node: usize, plugged: bool) {

@@ -122,25 +122,56 @@ fn timer_mode_rebalances_too_and_doubles_nothing() {
     );
 }
 
+/// When what is meant happened, by the router that told of it.
+fn times(lan: &Lan, is_meant: impl Fn(usize, &Event) -> bool) -> Vec<u64> {
+    let events = lan.events.iter();
+    let meant = events.filter(|(_, node, event)| is_meant(*node, event));
+    meant.map(|(at, ..)| *at).collect()
+}
+
 #[test]
-fn a_backup_above_its_threshold_asks_as_often_as_the_quiet_period_allows() {
-    let mut lan = settled(settings(6));
-    let asked = |lan: &Lan, node: usize| lan.sent_types[node].get(&6).copied().unwrap_or(0);
-    lan.run(HOLD);
-    let before: Vec<u64> = (0..3).map(|node| asked(&lan, node)).collect();
-    lan.run(10 * HOLD);
-    // It looks four times in a window.
-    let period = HOLD.next_multiple_of(50 * MS) + 5 * MS;
+fn an_hour_above_the_thresholds_brings_exactly_as_many_requests_and_collections_as_the_quiet_periods_allow()
+ {
+    const SECOND: u64 = 1_000 * MS;
+    const HOUR: u64 = 3_600 * SECOND;
+    let config = Config {
+        // Whatever is routed is too much.
+        rate_bit_per_s: Some(0),
+        ..Config::default()
+    };
+    let hold = config.hold.as_nanos() as u64;
+    let mut lan = Lan::started(Settings {
+        hosts: 6,
+        configured: 6,
+        interval: SECOND,
+        pause: SECOND,
+        review: config,
+        ..Settings::new(6)
+    });
+    lan.run_until(60 * SECOND, Lan::is_settled);
+    lan.run(3 * hold);
+    let from = lan.now;
+    let sent = |lan: &Lan, node: usize, kind: u8| lan.sent_types[node].get(&kind).copied();
+    let before: Vec<_> = (0..3)
+        .map(|node| [6, 7].map(|kind| sent(&lan, node, kind)))
+        .collect();
+    lan.run(HOUR);
     for node in [1, 2] {
-        let asked = asked(&lan, node) - before[node];
-        assert!(
-            (10 * HOLD / period..=10).contains(&asked),
-            "{asked} requests"
-        );
+        let requests = sent(&lan, node, 6).unwrap() - before[node][0].unwrap();
+        assert_eq!(requests, HOUR / hold, "requests of {node}");
+        let asked = times(&lan, |by, event| {
+            by == node && matches!(event, Event::ReviewRequested { .. })
+        });
+        let mut gaps = asked.windows(2).map(|pair| pair[1] - pair[0]);
+        assert!(gaps.all(|gap| gap >= hold), "{asked:?}");
     }
-    // The master asks nobody but itself.
-    assert_eq!(asked(&lan, 0), 0);
-    assert!(reallocations(&lan) == 0, "nothing was out of balance");
+    // The master asks nobody but itself, and collects because of all three; without loss nobody is asked twice for one collection.
+    assert_eq!(sent(&lan, 0, 6), None);
+    let collections = sent(&lan, 0, 7).unwrap() - before[0][1].unwrap();
+    assert_eq!(collections, HOUR / hold, "collections");
+    let reviewed = times(&lan, |_, event| matches!(event, Event::Reviewed { .. }));
+    let reviewed = reviewed.iter().filter(|at| **at >= from);
+    assert_eq!(reviewed.count() as u64, collections);
 }
 
 #[test]

@@ -236,31 +236,7 @@ fn random_faults_with_a_server_end_with_one_table_and_every_end_system_served_on
         for _ in 0..12 {
             // The server twice as often as any other.
             let node = (lan.draw(0, 5) as usize).min(SERVER);
-            let there = lan.nodes[node].is_some();
-            match lan.draw(0, 5) {
-                0 if there => lan.crash(node),
-                0 | 1 if !there => lan.start(node),
-                1 if there => {
-                    lan.crash(node);
-                    lan.start(node);
-                }
-                2 if there => {
-                    let span = lan.draw(MS, 200 * MS);
-                    lan.freeze(node, span);
-                }
-                3 => {
-                    let plugged = lan.plugged[node];
-                    lan.plug(node, !plugged);
-                }
-                _ => {
-                    let conditions: Vec<_> =
-                        (0..3).map(|_| host(lan.draw(0, 9) as usize)).collect();
-                    let to = router(lan.draw(0, 3) as usize);
-                    if let Some(authority) = lan.authority() {
-                        let _ = lan.act(authority, |part, now| part.move_to(now, &conditions, to));
-                    }
-                }
-            }
+            lan.harm(node, false);
             let pause = lan.draw(MS, 150 * MS);
             lan.run(pause);
         }

@@ -11,7 +11,7 @@ use vrrpd::sharing::names::{Condition, MoveName, Seen};
 use vrrpd::wire::{Header, TTL};
 use vrrpd::{Cause, Output, Received, State, Transmit, VirtualRouter};
 
-use super::{Happening, INTERVAL, Lan, US, address, host, octets_of};
+use super::{Happening, Lan, US, address, host, octets_of};
 use crate::plane::{Order, Plane};
 
 /// Packets that a worker takes at a time.
@@ -121,8 +121,14 @@ impl Lan {
         let Some(node) = &mut self.nodes[number] else {
             return;
         };
+        // One that an earlier one has made needless.
+        if node.pass_at != Some(self.now) {
+            return;
+        }
         node.pass_at = None;
         if node.frozen_until > self.now {
+            let away = node.frozen_until - self.now;
+            self.pass_soon(number, away);
             return;
         }
         node.vrrp.heartbeat(now);
@@ -171,8 +177,10 @@ impl Lan {
         let Some(node) = &self.nodes[number] else {
             return;
         };
-        let sharing = node.sharing.as_ref().and_then(LoadSharing::poll_timeout);
-        let due = [node.vrrp.poll_timeout(), sharing]
+        let sharing = node.sharing.as_ref();
+        let measure = sharing.and_then(LoadSharing::measure_at);
+        let sharing = sharing.and_then(LoadSharing::poll_timeout);
+        let due = [node.vrrp.poll_timeout(), sharing, measure]
             .into_iter()
             .flatten()
             .min();
@@ -242,7 +250,7 @@ impl Lan {
         }
         let master = node.vrrp.is_master();
         for transmit in sent {
-            let interval = Duration::from_nanos(INTERVAL);
+            let interval = Duration::from_nanos(self.settings.interval);
             self.send(number, transmit);
             if let Some(sharing) = self.nodes[number]
                 .as_mut()

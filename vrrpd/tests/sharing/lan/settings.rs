@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use vrrpd::sharing::names::{Condition, Mode};
 
-use super::{US, host};
+use super::{INTERVAL, US, host};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) seed: u64,
     pub(crate) routers: usize,
     pub(crate) mode: Mode,
+    /// The time between advertisements, in nanoseconds.
+    pub(crate) interval: u64,
     /// Messages of the extension lost, in percent.
     pub(crate) loss: u64,
     /// Messages doubled, in percent.
@@ -47,6 +49,7 @@ impl Settings {
             seed,
             routers: 3,
             mode: Mode::Sequence,
+            interval: INTERVAL,
             loss: 0,
             doubled: 0,
             hosts: 9,
