@@ -5,8 +5,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use crossbeam::utils::CachePadded;
+
+/// How long the control thread sleeps between two looks: a few rounds of a worker.
+const PAUSE: Duration = Duration::from_micros(20);
 
 /// The number of a snapshot; each is one above the one before.
 pub(crate) type Generation = u64;
@@ -54,7 +58,8 @@ impl Grace {
     /// after its idle sleep.
     pub(crate) fn wait(&self, generation: Generation) {
         while !self.has_passed(generation) {
-            thread::yield_now();
+            // Asleep, not only yielding: a worker that is bound to this processor may have the lower priority, and would never run.
+            thread::sleep(PAUSE);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A short soak; `scripts/soak` runs a long one.
+//! A short soak; `scripts/soak` runs a long one, which judges for how long faults block end systems, too.
 
 use std::time::Duration;
 
@@ -12,6 +12,8 @@ fn a_short_soak_loses_doubles_and_reorders_nothing_that_no_fault_excuses() {
         program: program().into(),
         time: Duration::from_secs(20),
         seed: 1,
+        only: None,
+        judges_times: false,
     };
     let report = run(&options).expect("a soak");
     println!("{report}");

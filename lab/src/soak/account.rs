@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::stalls::Stall;
+use super::stalls::{Stall, Stalled, stood_still};
 use super::{AFTERWARDS, BOUND, INTERVAL, SKEW};
 
 /// How near to a stall a packet is that it may have met.
@@ -68,7 +68,7 @@ pub(super) struct Window {
 pub(super) struct Gap {
     pub(super) host: u8,
     pub(super) packets: u64,
-    /// When the first of them was sent, and when the first behind them was that arrived.
+    /// When the first of them was sent, and when another was due behind the last: so long at least there was no service.
     pub(super) from: Duration,
     pub(super) until: Duration,
 }
@@ -198,23 +198,17 @@ impl Account {
     }
 }
 
-/// Whether a packet, or one of several, may have met a stall: one longer than `skew` while it was under way, or one so long that a router may have
-/// been taken for faulty.
+/// Whether a packet, or one of several, may have met a stall: a processor's that was longer than `skew` while it was under way, or any so long that a router may
+/// have been taken for faulty. That a router's thread is late may delay packets, and nothing else.
 fn met_a_stall(stalls: &[Stall], from: Duration, until: Duration) -> bool {
     stalls.iter().any(|stall| {
         let lasts = match stall.length() {
             length if length >= INTERVAL => BOUND + AFTERWARDS,
-            length if length >= SKEW => NEAR,
+            length if length >= SKEW && stall.of == Stalled::Processor => NEAR,
             _ => return false,
         };
         stall.from <= until + NEAR && from <= stall.until + lasts
     })
-}
-
-/// For how long, within a time, some processor stood still.
-fn stood_still(stalls: &[Stall], from: Duration, until: Duration) -> Duration {
-    let within = |stall: &Stall| stall.until.min(until).saturating_sub(stall.from.max(from));
-    stalls.iter().map(within).sum()
 }
 
 #[cfg(test)]
@@ -284,13 +278,20 @@ mod tests {
 
     #[test]
     fn a_stall_excuses_what_is_near_it_and_as_much_more_blocking_as_it_is_long() {
-        let stall = |from, until| Stall {
+        let of_thread = |from, until| Stall {
+            of: Stalled::Thread,
             from: ms(from),
             until: ms(until),
+        };
+        let stall = |from, until| Stall {
+            of: Stalled::Processor,
+            ..of_thread(from, until)
         };
         let mut account = account();
         account.lost(gap(500, 505));
         assert_eq!(account.judge(&[stall(480, 490)]).len(), 0);
+        account.lost(gap(500, 505));
+        assert_eq!(account.judge(&[of_thread(480, 490)]).len(), 1);
         account.lost(gap(500, 505));
         assert_eq!(account.judge(&[stall(480, 483)]).len(), 1, "too short");
         account.lost(gap(700, 705));
@@ -298,7 +299,7 @@ mod tests {
         account.duplicated(0, ms(900));
         assert_eq!(account.judge(&[stall(300, 600)]).len(), 0, "a false alarm");
         account.lost(gap(1010, 1010 + 480));
-        assert_eq!(account.judge(&[stall(1100, 1200)]).len(), 0);
+        assert_eq!(account.judge(&[of_thread(1100, 1200)]).len(), 0);
         account.lost(gap(1010, 1010 + 481));
         assert_eq!(account.judge(&[stall(1100, 1200)]).len(), 1);
     }

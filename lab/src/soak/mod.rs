@@ -3,8 +3,9 @@
 //! | file | what lives there |
 //! |---|---|
 //! | `act.rs` | what a seed decides: moves, kills, stops, reloads, link flaps, hostile frames |
+//! | `cable.rs` | a cable that is pulled, and when it really was away |
 //! | `hostile.rs` | frames that no honest machine sends |
-//! | `stalls.rs` | when this machine's processors stood still |
+//! | `stalls.rs` | when this machine did not run what it should have run |
 //! | `account.rs` | what was lost, doubled, reordered, and by which cause |
 //! | `report.rs` | the figures |
 //!
@@ -12,6 +13,7 @@
 
 mod account;
 mod act;
+mod cable;
 mod hostile;
 mod report;
 mod stalls;
@@ -48,6 +50,7 @@ const SKEW: Duration = Duration::from_millis(5);
 const BOUND: Duration = Duration::from_millis(3 * 100 + 30 + 50);
 /// Datagrams a second of each end system.
 const RATE_PPS: u64 = 200;
+const EVERY: Duration = Duration::from_millis(1000 / RATE_PPS);
 /// For what takes milliseconds, or a few intervals, when nothing else runs.
 const DEADLINE: Duration = Duration::from_secs(30);
 /// What was under way when a fault came is its loss too.
@@ -73,6 +76,10 @@ pub struct Options {
     pub time: Duration,
     /// What decides all of them.
     pub seed: u64,
+    /// Nothing but acts whose description contains this word.
+    pub only: Option<String>,
+    /// Whether a fault may block nobody for longer than its bound. On a machine that many programs share, its own slowness would be judged.
+    pub judges_times: bool,
 }
 
 /// Runs it.
@@ -103,6 +110,9 @@ struct Soak<'a> {
     net: &'a Sharing,
     group: Group<'a>,
     seed: u64,
+    only: Option<String>,
+    bound: Option<Duration>,
+    drawn: u64,
     acts: u64,
     start: Instant,
     /// When the load did.
@@ -136,6 +146,9 @@ impl<'a> Soak<'a> {
             net,
             group,
             seed: options.seed,
+            only: options.only.clone(),
+            bound: options.judges_times.then_some(BOUND),
+            drawn: 0,
             acts: 0,
             start,
             ended: None,
@@ -149,6 +162,7 @@ impl<'a> Soak<'a> {
             shown: 0,
             last_words: String::new(),
         };
+        (0..ROUTERS).try_for_each(|router| soak.watch(router))?;
         // Neighbours are found, and memory that is used once is used, before anything is measured.
         soak.begin(Cause::WarmUp, true, None);
         for (index, host) in (0..).zip(&net.hosts) {
@@ -182,8 +196,20 @@ impl<'a> Soak<'a> {
         &self.receivers[usize::from(host % SERVERS)]
     }
 
+    /// The next act that is wanted.
+    fn draw(&mut self) -> Act {
+        loop {
+            let act = Act::draw(self.seed, self.drawn);
+            self.drawn += 1;
+            let is_wanted = |word: &String| act.to_string().contains(word.as_str());
+            if self.only.as_ref().is_none_or(is_wanted) {
+                return act;
+            }
+        }
+    }
+
     fn next_act(&mut self) -> Result<()> {
-        let act = Act::draw(self.seed, self.acts);
+        let act = self.draw();
         self.acts += 1;
         eprintln!("{:9.3} s  {act}", self.start.elapsed().as_secs_f64());
         if !act.moves.is_empty() {
@@ -200,7 +226,7 @@ impl<'a> Soak<'a> {
         match act.kind {
             Kind::Moves => {}
             Kind::Kill { router, down } => {
-                self.begin(Cause::Kill, true, Some(BOUND));
+                self.begin(Cause::Kill, true, self.bound);
                 self.group.kill(router);
                 self.settle_fault()?;
                 self.come_back(router, down)?;
@@ -216,11 +242,9 @@ impl<'a> Soak<'a> {
                 self.come_back(router, down)?;
             }
             Kind::Flap { router, lasts } => {
-                let port = Sharing::hub_port(router);
-                self.begin(Cause::Flap, true, Some(BOUND));
-                self.net.lan.sh(&format!("ip link set {port} down"))?;
-                std::thread::sleep(lasts);
-                self.net.lan.sh(&format!("ip link set {port} up"))?;
+                self.begin(Cause::Flap, true, self.bound);
+                let away = cable::pull(self.net, router, lasts)?;
+                eprintln!("             ({away})");
                 self.settle_fault()?;
             }
             Kind::Reload { router, weight } => {
@@ -284,7 +308,15 @@ impl<'a> Soak<'a> {
         self.agree()?;
         std::thread::sleep(down);
         self.begin(Cause::Start, false, None);
-        self.group.start_router(router)
+        self.group.start_router(router)?;
+        self.watch(router)
+    }
+
+    /// Has the watch look at a router's threads.
+    fn watch(&self, router: u8) -> Result<()> {
+        let process = self.group.router(router)?.process().id();
+        self.watch.add_router(process);
+        Ok(())
     }
 
     /// Accounts for what was sent before a moment, if anything arrived since; `None`: for everything.
@@ -310,7 +342,7 @@ impl<'a> Soak<'a> {
                         host,
                         packets: next - first,
                         from: when(first),
-                        until: when(next),
+                        until: when(next - 1) + EVERY,
                     });
                 }
             }

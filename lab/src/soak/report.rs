@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::BOUND;
 use super::account::{Account, Cause, Tolls};
-use super::stalls::Stall;
+use super::stalls::{Stall, Stalled};
 use crate::table::Table;
 
 /// By how much the memory of a router may grow: the pages of its allocator, not what it keeps.
@@ -34,6 +34,40 @@ impl Memory {
     }
 }
 
+/// Times for which something of the machine stood still.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Stalls {
+    /// How many there were.
+    pub times: usize,
+    /// All together, in ms.
+    pub sum_ms: u128,
+    /// The longest, in ms.
+    pub longest_ms: u128,
+}
+
+impl Stalls {
+    fn of(what: Stalled, stalls: &[Stall]) -> Self {
+        let mut sum = Self::default();
+        for stall in stalls.iter().filter(|stall| stall.of == what) {
+            let length = stall.length().as_millis();
+            sum.times += 1;
+            sum.sum_ms += length;
+            sum.longest_ms = sum.longest_ms.max(length);
+        }
+        sum
+    }
+}
+
+impl fmt::Display for Stalls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} times, {} ms in all, {} ms at most",
+            self.times, self.sum_ms, self.longest_ms
+        )
+    }
+}
+
 /// What a soak showed.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
@@ -57,12 +91,10 @@ pub struct Report {
     pub longest_until_agreed_ms: u128,
     /// For how long a fault may block an end system, in ms.
     pub bound_ms: u128,
-    /// Times for which a processor of this machine stood still, for more than 5 ms; the sum and the longest in ms.
-    pub stalls: usize,
-    /// See [`Report::stalls`].
-    pub stalls_sum_ms: u128,
-    /// See [`Report::stalls`].
-    pub longest_stall_ms: u128,
+    /// Times for which a processor of this machine stood still, for more than 5 ms.
+    pub processors: Stalls,
+    /// Times for which a thread of a router, or of the kernel's that carry frames, had to wait for a processor for more than 4 ms.
+    pub threads: Stalls,
     /// Of the router that was neither killed nor stopped.
     pub memory: Memory,
     /// Packets on hold at the end, in all routers.
@@ -90,7 +122,6 @@ impl Report {
         if !memory.is_flat() {
             wrong.push(format!("memory has grown: {memory:?}"));
         }
-        let lengths = || stalls.iter().map(|stall| stall.length().as_millis());
         Self {
             seed,
             seconds,
@@ -102,9 +133,8 @@ impl Report {
             causes: account.by_cause.clone(),
             longest_until_agreed_ms: account.longest_until_agreed.as_millis(),
             bound_ms: BOUND.as_millis(),
-            stalls: stalls.len(),
-            stalls_sum_ms: lengths().sum(),
-            longest_stall_ms: lengths().max().unwrap_or(0),
+            processors: Stalls::of(Stalled::Processor, stalls),
+            threads: Stalls::of(Stalled::Thread, stalls),
             memory,
             held_at_end,
             dropped_by_the_network,
@@ -162,8 +192,8 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "processors stood still {} times, {} ms in all, {} ms at most; dropped by the laboratory's links: {}",
-            self.stalls, self.stalls_sum_ms, self.longest_stall_ms, self.dropped_by_the_network
+            "processors stood still {}; threads waited for one {}; dropped by the laboratory's links: {}",
+            self.processors, self.threads, self.dropped_by_the_network
         )?;
         let memory = &self.memory;
         writeln!(

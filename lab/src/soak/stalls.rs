@@ -1,6 +1,10 @@
-//! When this machine's processors stood still: a thread on each, before all others, that sleeps for a millisecond again and again. What a hypervisor
-//! takes away is no router's fault, and no router can help it.
+//! When this machine did not run what it should have run. What a hypervisor takes away, or another program of this machine, is no router's fault, and no router can
+//! help it. Seen in two ways: a thread on each processor, before all others, that sleeps for a millisecond again and again; and what the kernel counts of each
+//! thread that frames and messages depend on, for how long it was ready and had to wait for a processor.
 
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -9,6 +13,7 @@ use std::time::{Duration, Instant};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::{Pid, gettid};
 
+use crate::error::Doing;
 use crate::process::{Process, command};
 use crate::{LabError, Result};
 
@@ -18,13 +23,30 @@ const NAP: Duration = Duration::from_millis(1);
 const NOTED: Duration = Duration::from_millis(4);
 /// How many are noted at most.
 const STALLS_MAX: usize = 1 << 20;
+/// How often it is looked for how long threads have waited.
+const LOOK: Duration = Duration::from_millis(2);
+/// What is told at once.
+const TOLD: Duration = Duration::from_millis(50);
+/// The scheduling policy `SCHED_RR` in `/proc/PID/stat`, and where it stands behind the name.
+const ROUND_ROBIN: &str = "2";
+const POLICY_FIELD: usize = 38;
 
-/// A time in which a processor did not run what it should have run.
+/// A time in which something did not run that should have run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stall {
+    pub(super) of: Stalled,
     /// Since the start of the watch.
     pub(super) from: Duration,
     pub(super) until: Duration,
+}
+
+/// What stood still.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stalled {
+    /// A processor, and with it a part of the network.
+    Processor,
+    /// A thread of a router or of the kernel's, while others ran.
+    Thread,
 }
 
 impl Stall {
@@ -33,10 +55,92 @@ impl Stall {
     }
 }
 
-/// The watch over all processors, until dropped.
+/// For how long, within a time, something stood still.
+pub(super) fn stood_still(stalls: &[Stall], from: Duration, until: Duration) -> Duration {
+    let mut within: Vec<(Duration, Duration)> = stalls
+        .iter()
+        .map(|stall| (stall.from.max(from), stall.until.min(until)))
+        .filter(|(from, until)| from < until)
+        .collect();
+    within.sort_unstable();
+    // Several may stand still at the same time.
+    let (mut sum, mut counted) = (Duration::ZERO, from);
+    for (from, until) in within {
+        sum += until.saturating_sub(from.max(counted));
+        counted = counted.max(until);
+    }
+    sum
+}
+
+/// A thread whose waiting is watched.
+#[derive(Debug)]
+struct Waiting {
+    name: String,
+    /// Its `schedstat`.
+    file: File,
+    waited: Duration,
+}
+
+impl Waiting {
+    fn of(thread: u32) -> Option<Self> {
+        let file = File::open(format!("/proc/{thread}/schedstat")).ok()?;
+        let name = fs::read_to_string(format!("/proc/{thread}/comm")).ok()?;
+        Some(Self {
+            name: name.trim().to_owned(),
+            waited: waited(&file)?,
+            file,
+        })
+    }
+}
+
+/// For how long a thread has been ready and not run, so far: the second number.
+fn waited(schedstat: &File) -> Option<Duration> {
+    let mut text = [0; 80];
+    let octets = schedstat.read_at(&mut text, 0).ok()?;
+    let text = std::str::from_utf8(&text[..octets]).ok()?;
+    let waited = text.split_whitespace().nth(1)?;
+    Some(Duration::from_nanos(waited.parse().ok()?))
+}
+
+/// The threads of a process that run before ordinary ones.
+fn realtime_threads(process: u32) -> Vec<u32> {
+    let is_realtime = |thread: &u32| {
+        let stat = fs::read_to_string(format!("/proc/{process}/task/{thread}/stat"));
+        // The name may have spaces; it ends with the last parenthesis.
+        let stat = stat.unwrap_or_default();
+        let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
+        fields.split_whitespace().nth(POLICY_FIELD) == Some(ROUND_ROBIN)
+    };
+    let threads = fs::read_dir(format!("/proc/{process}/task"));
+    let numbers = threads.into_iter().flatten().flatten();
+    numbers
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(is_realtime)
+        .collect()
+}
+
+/// The kernel's threads that carry frames when a processor has much to do.
+fn softirq_threads() -> Result<Vec<u32>> {
+    let processes = fs::read_dir("/proc").doing(|| "read /proc".into())?;
+    let numbers = processes
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    Ok(numbers
+        .filter(|process: &u32| {
+            let name = fs::read_to_string(format!("/proc/{process}/comm"));
+            name.is_ok_and(|name| name.starts_with("ksoftirqd/"))
+        })
+        .collect())
+}
+
+/// Those whose waiting is watched, by their number.
+type Watched = Arc<Mutex<BTreeMap<u32, Waiting>>>;
+
+/// The watch over all processors and the threads that matter, until dropped.
 #[derive(Debug)]
 pub(super) struct Watch {
     stalls: Arc<Mutex<Vec<Stall>>>,
+    watched: Watched,
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -46,51 +150,120 @@ impl Watch {
     pub(super) fn start(start: Instant) -> Result<Self> {
         let mut watch = Self {
             stalls: Arc::default(),
+            watched: Arc::default(),
             stop: Arc::default(),
             threads: Vec::new(),
         };
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         for processor in 0..processors {
             let (stalls, stop) = (Arc::clone(&watch.stalls), Arc::clone(&watch.stop));
-            let (say, hear) = std::sync::mpsc::channel();
-            watch.threads.push(std::thread::spawn(move || {
+            watch.spawn(move || {
                 let mut this = CpuSet::new();
                 // On another processor it sees less, but nothing wrong.
                 let _ = this.set(processor);
                 let _ = sched_setaffinity(Pid::from_raw(0), &this);
-                let _ = say.send(gettid());
-                look(start, &stalls, &stop);
-            }));
-            let thread = hear.recv().map_err(|_| LabError::Panicked("a watch"))?;
-            let mut first = command("chrt");
-            first.args(["--rr", "--pid", "99", &thread.to_string()]);
-            Process::spawn(first)?.succeed(Duration::from_secs(10))?;
+                look_at_processor(start, &stalls, &stop);
+            })?;
         }
+        for thread in softirq_threads()? {
+            watch.add(thread);
+        }
+        let (stalls, watched) = (Arc::clone(&watch.stalls), Arc::clone(&watch.watched));
+        let stop = Arc::clone(&watch.stop);
+        watch.spawn(move || look_at_threads(start, &stalls, &watched, &stop))?;
         Ok(watch)
     }
 
-    /// What was seen so far, by processor in turn.
+    /// Has a thread look, before all others.
+    fn spawn(&mut self, look: impl FnOnce() + Send + 'static) -> Result<()> {
+        let (say, hear) = std::sync::mpsc::channel();
+        self.threads.push(std::thread::spawn(move || {
+            let _ = say.send(gettid());
+            look();
+        }));
+        let thread = hear.recv().map_err(|_| LabError::Panicked("a watch"))?;
+        let mut first = command("chrt");
+        first.args(["--rr", "--pid", "99", &thread.to_string()]);
+        Process::spawn(first)?
+            .succeed(Duration::from_secs(10))
+            .map(drop)
+    }
+
+    /// Watches a router's threads too, for as long as they are there.
+    pub(super) fn add_router(&self, process: u32) {
+        realtime_threads(process)
+            .into_iter()
+            .for_each(|thread| self.add(thread));
+    }
+
+    fn add(&self, thread: u32) {
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        watched.extend(Waiting::of(thread).map(|waiting| (thread, waiting)));
+    }
+
+    /// What was seen so far.
     pub(super) fn so_far(&self) -> Vec<Stall> {
         let stalls = self.stalls.lock().unwrap_or_else(PoisonError::into_inner);
         stalls.clone()
     }
 }
 
-fn look(start: Instant, stalls: &Mutex<Vec<Stall>>, stop: &AtomicBool) {
+fn note(stalls: &Mutex<Vec<Stall>>, stall: Stall) {
+    let mut stalls = stalls.lock().unwrap_or_else(PoisonError::into_inner);
+    if stalls.len() < STALLS_MAX {
+        stalls.push(stall);
+    }
+}
+
+fn look_at_processor(start: Instant, stalls: &Mutex<Vec<Stall>>, stop: &AtomicBool) {
     let mut before = start.elapsed();
     while !stop.load(Ordering::Relaxed) {
         std::thread::sleep(NAP);
         let now = start.elapsed();
         if now.saturating_sub(before) > NAP + NOTED {
-            let mut stalls = stalls.lock().unwrap_or_else(PoisonError::into_inner);
-            if stalls.len() < STALLS_MAX {
-                stalls.push(Stall {
-                    from: before,
-                    until: now,
-                });
-            }
+            let stall = Stall {
+                of: Stalled::Processor,
+                from: before,
+                until: now,
+            };
+            note(stalls, stall);
         }
         before = now;
+    }
+}
+
+fn look_at_threads(
+    start: Instant,
+    stalls: &Mutex<Vec<Stall>>,
+    watched: &Mutex<BTreeMap<u32, Waiting>>,
+    stop: &AtomicBool,
+) {
+    while !stop.load(Ordering::Relaxed) {
+        std::thread::sleep(LOOK);
+        let until = start.elapsed();
+        let mut watched = watched.lock().unwrap_or_else(PoisonError::into_inner);
+        // The kernel adds up a wait when it ends.
+        watched.retain(|number, thread| {
+            let Some(waited) = waited(&thread.file) else {
+                return false;
+            };
+            let more = waited.saturating_sub(std::mem::replace(&mut thread.waited, waited));
+            if more > NOTED {
+                let stall = Stall {
+                    of: Stalled::Thread,
+                    from: until.saturating_sub(more + LOOK),
+                    until,
+                };
+                if more >= TOLD {
+                    let (thread, ms) = (&thread.name, more.as_millis());
+                    eprintln!(
+                        "             ({thread}, {number}, waited for a processor for {ms} ms)"
+                    );
+                }
+                note(stalls, stall);
+            }
+            true
+        });
     }
 }
 
@@ -100,5 +273,60 @@ impl Drop for Watch {
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    #[test]
+    fn what_stands_still_at_the_same_time_counts_once() {
+        let stall = |from, until| Stall {
+            of: Stalled::Thread,
+            from: ms(from),
+            until: ms(until),
+        };
+        let stalls = [
+            stall(300, 400),
+            stall(100, 200),
+            stall(150, 250),
+            stall(160, 170),
+        ];
+        assert_eq!(stood_still(&stalls, ms(0), ms(1000)), ms(250));
+        assert_eq!(stood_still(&stalls, ms(180), ms(310)), ms(80));
+        assert_eq!(stood_still(&stalls, ms(400), ms(500)), ms(0));
+    }
+
+    #[test]
+    fn a_thread_that_has_to_wait_for_a_processor_is_seen_to() {
+        let (say, hear) = std::sync::mpsc::channel();
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                let (say, stop) = (say.clone(), &stop);
+                scope.spawn(move || {
+                    // Two that never sleep, on one processor.
+                    let mut first = CpuSet::new();
+                    first.set(0).expect("a processor");
+                    sched_setaffinity(Pid::from_raw(0), &first).expect("to be bound");
+                    say.send(gettid().as_raw() as u32).expect("a listener");
+                    while !stop.load(Ordering::Relaxed) {
+                        std::hint::spin_loop();
+                    }
+                });
+            }
+            let thread = Waiting::of(hear.recv().expect("a thread")).expect("its times");
+            crate::poll::until("it to wait", Duration::from_secs(20), || {
+                let now = waited(&thread.file).expect("its times");
+                Ok((now > thread.waited + ms(1)).then_some(()))
+            })
+            .expect("a wait");
+            stop.store(true, Ordering::Relaxed);
+        });
     }
 }

@@ -52,6 +52,9 @@ enum Task {
         /// What decides all acts
         #[arg(long, default_value_t = 1)]
         seed: u64,
+        /// Nothing but acts whose description contains this word, to look for a cause
+        #[arg(long, value_name = "WORD")]
+        only: Option<String>,
         /// Print one JSON object instead of a table
         #[arg(long)]
         json: bool,
@@ -114,12 +117,15 @@ fn main() -> ExitCode {
             program,
             seconds,
             seed,
+            only,
             json,
         } => {
             let options = Options {
                 program,
                 time: Duration::from_secs(seconds),
                 seed,
+                only,
+                judges_times: true,
             };
             return soak(&options, json);
         }
