@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 
 use dataplane::verdict::Verdict;
+use vrrpd::sharing::names::Condition;
 
 use super::node::{Node, end_system, group};
 use super::plan::{MS, Plan};
@@ -20,7 +21,7 @@ struct Fate {
     sent: u64,
     host: u8,
     side: u8,
-    /// Which routers were there, and which took it, one bit each.
+    /// Which routers were there, and which took it, one bit each; substitution servers do not count.
     expected: u16,
     taken: u16,
     /// Who sent it on, and when.
@@ -29,6 +30,7 @@ struct Fate {
 
 pub(crate) struct Checks {
     fates: Vec<Fate>,
+    routers: usize,
     timer_mode: bool,
     exact: bool,
     /// When faults, or their consequences, excuse whatever happens to packets.
@@ -46,6 +48,7 @@ impl Checks {
     pub(crate) fn new(plan: &Plan) -> Checks {
         Checks {
             fates: Vec::new(),
+            routers: plan.routers,
             timer_mode: plan.timer_mode,
             exact: plan.is_exact(),
             disturbed: Vec::new(),
@@ -106,6 +109,11 @@ impl Checks {
         if twice {
             let of = describe(&self.fates[packet as usize], packet);
             self.safety(now, format!("router {node} sent a packet on twice: {of}"));
+        }
+        if node >= self.routers {
+            let of = describe(&self.fates[packet as usize], packet);
+            let what = format!("substitution server {node} sent a packet on: {of}");
+            self.safety(now, what);
         }
     }
 
@@ -194,6 +202,14 @@ impl Checks {
                 return Some(format!("router {} holds packets", node.number()));
             }
         }
+        for node in nodes.iter().filter(|_| plan.follows) {
+            if let Some(address) = differing(node) {
+                let number = node.number();
+                return Some(format!(
+                    "router {number} has {address} with others on the sides"
+                ));
+            }
+        }
         for port in 0..plan.sides {
             let mut digests = Vec::new();
             for node in nodes {
@@ -249,6 +265,7 @@ impl Checks {
     pub(crate) fn judge(&mut self, last: u64, nodes: &[Node]) {
         let all_up: u16 = nodes
             .iter()
+            .take(self.routers)
             .filter(|node| node.is_up())
             .fold(0, |mask, node| mask | 1 << node.number());
         let mut order: std::collections::HashMap<(u8, u8), (u64, u32)> =
@@ -308,6 +325,18 @@ impl Checks {
         let lost = self.fates.iter().filter(|fate| fate.routed.is_empty());
         (doubled.count() as u64, lost.count() as u64)
     }
+}
+
+/// The first end system, if there is one, that the groups of a node's two sides have with different routers.
+fn differing(node: &Node) -> Option<Condition> {
+    let mut groups = node.router()?.vrrp().parts();
+    let (_, lan) = groups.next()?;
+    let (_, carrier) = groups.next()?;
+    let mut rows = lan.table().rows();
+    rows.find_map(|(condition, row)| {
+        let there = carrier.table().row(condition)?;
+        (there.router != row.router).then_some(condition)
+    })
 }
 
 fn ms(ns: u64) -> f64 {

@@ -8,7 +8,7 @@ impl World {
     pub(super) fn begin(&mut self, fault: Fault) {
         let Fault {
             kind,
-            router,
+            node: router,
             until,
             detail,
             ..
@@ -18,21 +18,21 @@ impl World {
             return;
         };
         let until = since + FIRST_FAULT + until;
-        let down = self.nodes.iter().filter(|node| !node.is_up()).count();
+        let routers = self.plan.routers;
+        let down = self.nodes[..routers].iter().filter(|node| !node.is_up());
+        let is_last = down.count() + 1 >= routers && !self.plan.is_server(router);
         if !self.nodes[router].is_up()
-            || down + 2 > self.nodes.len() && matches!(kind, FaultKind::Crash | FaultKind::Drain)
+            || is_last && matches!(kind, FaultKind::Crash | FaultKind::Drain)
         {
             return;
         }
-        self.count(kind.name());
+        let name = self.plan.name(&fault);
+        self.count(name);
         self.note(|| {
-            format!(
-                "FAULT: {} of router {router}, until {:.3} ms",
-                kind.name(),
-                until as f64 / 1e6
-            )
+            let until = until as f64 / 1e6;
+            format!("FAULT: {name}, {router}, until {until:.3} ms")
         });
-        if kind.is_rough() {
+        if self.plan.is_rough(&fault) {
             // Until others have noticed both the fault and its end.
             self.checks
                 .disturb(now.saturating_sub(20 * MS), until + 1_200 * MS);
@@ -57,7 +57,8 @@ impl World {
                 }
             }
             FaultKind::LinkFlap => {
-                let port = detail as usize % usize::from(self.plan.sides);
+                let ports = self.plan.sides.min(self.plan.ports(router));
+                let port = detail as usize % usize::from(ports);
                 node.links[port] = false;
                 self.attend_soon(router);
             }
@@ -78,11 +79,12 @@ impl World {
     pub(super) fn end(&mut self, fault: Fault) {
         let Fault {
             kind,
-            router,
+            node: router,
             detail,
             ..
         } = fault;
-        self.note(|| format!("end of: {} of router {router}", kind.name()));
+        let name = self.plan.name(&fault);
+        self.note(|| format!("end of: {name}, {router}"));
         match kind {
             FaultKind::Partition | FaultKind::OneWayPartition => {
                 for other in 0..self.nodes.len() {
@@ -105,7 +107,7 @@ impl World {
                 self.attend_soon(router);
             }
             FaultKind::Congestion => self.nodes[router].plane.packet_ns = 0,
-            FaultKind::Crash => self.start(router),
+            FaultKind::Crash | FaultKind::Drain => self.start(router),
             _ => {}
         }
     }

@@ -22,7 +22,10 @@ impl World {
         }
         let frame: Rc<[u8]> = frame.into();
         let faulty = matches!(self.phase, Phase::Faulty(_));
-        for to in (0..self.nodes.len()).filter(|to| *to != from) {
+        for to in (0..self.plan.nodes()).filter(|to| *to != from) {
+            if port >= self.plan.ports(to) {
+                continue;
+            }
             if self.deaf.contains_key(&(from, to)) {
                 self.count("control messages kept from a partitioned router");
                 continue;
@@ -96,11 +99,15 @@ impl World {
         let number = self.checks.sent(self.now, host, side);
         let packet = Packet::new(number, source, destination, host.is_multiple_of(2));
         let faulty = matches!(self.phase, Phase::Faulty(_));
-        for to in 0..self.nodes.len() {
-            if !self.nodes[to].is_up() {
+        for to in 0..self.plan.nodes() {
+            // The link brings everything to a substitution server too.
+            let is_server = self.plan.is_server(to);
+            if !self.nodes[to].is_up() || is_server && side >= self.plan.ports(to) {
                 continue;
             }
-            self.checks.expected(number, to);
+            if !is_server {
+                self.checks.expected(number, to);
+            }
             if faulty && self.random.chance(self.plan.receive_loss) {
                 self.count("packets lost at one port");
                 continue;

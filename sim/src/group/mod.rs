@@ -97,13 +97,25 @@ pub fn run_planted(seed: u64, planted: Option<Planted>, traced: bool) -> Outcome
 }
 
 fn summary(world: World) -> Outcome {
-    let checks = world.checks;
-    let mut counts = world.counts;
+    let World {
+        checks,
+        mut counts,
+        plan,
+        nodes,
+        trace,
+        ..
+    } = world;
     let (doubled, lost) = checks.totals();
     counts.insert("packets", checks.packets());
+    let groups = [
+        ("groups with a substitution server", plan.servers > 0),
+        ("groups on both sides", plan.sides > 1),
+        ("carrier sides that follow the LAN's", plan.follows),
+    ];
+    counts.extend(groups.map(|(what, there)| (what, there.into())));
     counts.insert("packets sent on twice, for whatever reason", doubled);
     counts.insert("packets sent on by nobody, for whatever reason", lost);
-    for node in &world.nodes {
+    for node in &nodes {
         for (_, part) in node
             .router()
             .into_iter()
@@ -132,7 +144,7 @@ fn summary(world: World) -> Outcome {
         safety: checks.safety,
         liveness: checks.liveness,
         counts,
-        trace: world.trace.unwrap_or_default(),
+        trace: trace.unwrap_or_default(),
     }
 }
 

@@ -38,41 +38,57 @@ pub(crate) fn address(router: usize, port: u16) -> Ipv4Addr {
 }
 
 /// What a configuration file would say.
-fn configuration(plan: &Plan, router: usize) -> String {
+fn configuration(plan: &Plan, node: usize) -> String {
     let mut text = String::new();
-    for port in 0..PORTS as u16 {
-        let own = address(router, port);
+    let ports = plan.ports(node);
+    // Writing to a string does not fail.
+    for port in 0..ports {
+        let own = address(node, port);
         let _ = writeln!(
             text,
             "[[port]]\nname = \"p{port}\"\ndevice = \"net_null{port}\"\naddresses = [\"{own}/24\"]"
         );
     }
-    let hosts: Vec<String> = (0..plan.hosts)
-        .map(|host| format!("\"{}/32\"", end_system(host)))
-        .collect();
-    for port in 0..plan.sides {
+    for port in 0..plan.sides.min(ports) {
         let vrid = VRIDS[usize::from(port)];
         let mode = if plan.timer_mode { "timer" } else { "sequence" };
-        let matched = if port == 0 { "source" } else { "destination" };
-        let priority = 100 + router * 5;
+        // A group that follows has another master.
+        let priority = match (port, plan.follows) {
+            (1, true) => 200 - node * 5,
+            _ => 100 + node * 5,
+        };
         let _ = writeln!(
             text,
             "[[virtual-router]]\nvrid = {vrid}\nport = \"p{port}\"\npriority = {priority}\n\
              virtual-addresses = [\"10.{port}.0.1\"]\nadvertisement-interval = \"{}ms\"\n\
-             [virtual-router.load-sharing]\nmode = \"{mode}\"\nmatch = \"{matched}\"\nlearn = false\n\
+             [virtual-router.load-sharing]\nmode = \"{mode}\"\nlearn = false\n\
              confirm-interval = \"3ms\"\nhold-time = \"10ms\"\nhold-limit = \"200ms\"\n\
              drain-limit = \"2s\"\nbatch-size = 6\n\
              keys = [{{ id = 1, secret = \"a secret of sixteen octets\" }}]",
             plan.interval_ms,
         );
-        // On the carrier's side they are behind a further router.
-        let node = match port {
-            0 => "",
-            _ => "[[virtual-router.load-sharing.node]]\naddress = \"10.1.0.2\"\n",
-        };
-        let _ = writeln!(text, "{node}end-systems = [{}]", hosts.join(", "));
+        if plan.is_server(node) {
+            text += "role = \"substitution-server\"\n";
+        }
+        text += &end_systems(plan, port);
     }
     text
+}
+
+/// What the group of a side shares.
+fn end_systems(plan: &Plan, port: u16) -> String {
+    let hosts: Vec<String> = (0..plan.hosts)
+        .map(|host| format!("\"{}/32\"", end_system(host)))
+        .collect();
+    let named = format!("end-systems = [{}]\n", hosts.join(", "));
+    match (port, plan.follows) {
+        (0, _) => format!("match = \"source\"\n{named}"),
+        (_, true) => format!("match = \"destination\"\nfollow = \"p0/{}\"\n", VRIDS[0]),
+        // They are behind a further router.
+        (_, false) => format!(
+            "match = \"destination\"\n[[virtual-router.load-sharing.node]]\naddress = \"10.1.0.2\"\n{named}"
+        ),
+    }
 }
 
 /// A router's own time.
@@ -102,7 +118,7 @@ impl Clock {
 pub(crate) struct Node {
     number: usize,
     config: Config,
-    macs: [MacAddr; PORTS],
+    macs: Vec<MacAddr>,
     /// `None` while it is down.
     router: Option<Router<Vec<u8>>>,
     pub(crate) plane: Plane,
@@ -133,11 +149,11 @@ impl Node {
                 let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
                 texts.join("\n")
             })?;
-        let mac = |port: u8| MacAddr([2, 0, 0, 0, number as u8, port]);
+        let mac = |port: u16| MacAddr([2, 0, 0, 0, number as u8, port as u8]);
         Ok(Node {
             number,
             config,
-            macs: [mac(0), mac(1)],
+            macs: (0..plan.ports(number)).map(mac).collect(),
             router: None,
             plane: Self::plane(plan, traced),
             inbox: VecDeque::new(),

@@ -1,6 +1,7 @@
 //! What a seed decides: how large the group is, what the link does to frames, and which faults come when.
 
 use super::random::Random;
+use super::worker::PORTS;
 
 pub(crate) const MS: u64 = 1_000_000;
 pub(crate) const US: u64 = 1_000;
@@ -34,8 +35,8 @@ pub(crate) enum FaultKind {
 }
 
 impl FaultKind {
-    /// Whether routers may take others for faulty because of it, or lose what they had.
-    pub(crate) const fn is_rough(self) -> bool {
+    /// Whether a router may be taken for faulty because of it, or lose what it had.
+    const fn is_rough(self) -> bool {
         !matches!(
             self,
             FaultKind::WorkerStall
@@ -45,7 +46,24 @@ impl FaultKind {
         )
     }
 
-    pub(crate) const fn name(self) -> &'static str {
+    /// The same, if it is a substitution server's: only who does not hear the others may take them for faulty.
+    const fn is_rough_at_server(self) -> bool {
+        matches!(self, FaultKind::Partition | FaultKind::OneWayPartition)
+    }
+
+    const fn name_at_server(self) -> &'static str {
+        match self {
+            FaultKind::Crash => "crashes and restarts of a substitution server",
+            FaultKind::Stall => "stalls of a substitution server",
+            FaultKind::Partition => "partitions of a substitution server",
+            FaultKind::OneWayPartition => "one-way partitions of a substitution server",
+            FaultKind::LinkFlap => "link flaps of a substitution server",
+            FaultKind::Drain => "ends and restarts of a substitution server",
+            kind => kind.name(),
+        }
+    }
+
+    const fn name(self) -> &'static str {
         match self {
             FaultKind::Crash => "crashes and restarts",
             FaultKind::Stall => "stalls of a router",
@@ -67,7 +85,8 @@ pub(crate) struct Fault {
     pub(crate) kind: FaultKind,
     pub(crate) at: u64,
     pub(crate) until: u64,
-    pub(crate) router: usize,
+    /// Of which router or substitution server.
+    pub(crate) node: usize,
     /// Which others, or which port, as the kind wants it.
     pub(crate) detail: u64,
 }
@@ -77,9 +96,13 @@ pub(crate) struct Fault {
 pub(crate) struct Plan {
     pub(crate) seed: u64,
     pub(crate) routers: usize,
+    /// Substitution servers, which are numbered behind the routers.
+    pub(crate) servers: usize,
     pub(crate) hosts: usize,
-    /// Whether packets go from the carrier's side to the hosts too.
+    /// On how many sides there are groups, the LAN's the first: whether packets go from the carrier's side to the hosts too.
     pub(crate) sides: u16,
+    /// Whether the carrier side's group follows the LAN's, or decides for itself.
+    pub(crate) follows: bool,
     pub(crate) timer_mode: bool,
     pub(crate) interval_ms: u64,
     /// The mean time between packets of a host in one direction.
@@ -92,9 +115,9 @@ pub(crate) struct Plan {
     pub(crate) receive_loss: u64,
     /// Of a thousand rounds of a worker, how many come some milliseconds late.
     pub(crate) late_rounds: u64,
-    /// By how much each router's ports lag behind the others.
+    /// By how much each node's ports lag behind the others.
     pub(crate) lag_ns: Vec<u64>,
-    /// How wrong each router's clock goes, in millionths.
+    /// How wrong each node's clock goes, in millionths.
     pub(crate) drift_ppm: Vec<i64>,
     /// The mean time between moves that the operator orders.
     pub(crate) orders_ns: u64,
@@ -136,8 +159,10 @@ impl Plan {
         let mut plan = Plan {
             seed,
             routers,
+            servers: 0,
             hosts: random.draw(4, 11) as usize,
             sides: random.draw(1, 3) as u16,
+            follows: false,
             timer_mode: random.chance(150),
             interval_ms: random.draw(5, 11) * 10,
             pause_ns: random.draw(3, 10) * MS,
@@ -160,7 +185,83 @@ impl Plan {
             let fault = plan.fault(random, is_calm);
             plan.faults.push(fault);
         }
+        plan.add_others(is_calm);
         plan
+    }
+
+    /// Substitution servers with their faults, and a carrier side that follows. Drawn apart, so that a run without them is what it was before there were any.
+    fn add_others(&mut self, is_calm: bool) {
+        let mut random = Random::new(self.seed ^ 0x5e47_e45a_17d7_1e5a);
+        let random = &mut random;
+        self.follows = self.sides > 1 && random.chance(600);
+        self.servers = match random.draw(0, 20) {
+            0 => 2,
+            1..8 => 1,
+            _ => 0,
+        };
+        for server in self.routers..self.nodes() {
+            self.lag_ns
+                .push(random.draw(0, 500) * US * random.draw(0, 2));
+            self.drift_ppm.push(random.draw(0, 400) as i64 - 200);
+            for _ in 0..random.draw(0, 4) {
+                let fault = Self::server_fault(random, server, is_calm);
+                self.faults.push(fault);
+            }
+        }
+    }
+
+    fn server_fault(random: &mut Random, server: usize, is_calm: bool) -> Fault {
+        const KINDS: [FaultKind; 6] = [
+            FaultKind::Crash,
+            FaultKind::Stall,
+            FaultKind::LinkFlap,
+            FaultKind::Drain,
+            FaultKind::Partition,
+            FaultKind::OneWayPartition,
+        ];
+        // The last two are for runs in which routers may be taken for faulty.
+        let kind = KINDS[random.index(if is_calm { 4 } else { KINDS.len() })];
+        let at = random.draw(0, FAULTS_NS - 200 * MS);
+        Fault {
+            kind,
+            at,
+            until: (at + random.draw(10 * MS, 800 * MS)).min(FAULTS_NS),
+            node: server,
+            detail: random.next(),
+        }
+    }
+
+    /// Routers and substitution servers together.
+    pub(crate) fn nodes(&self) -> usize {
+        self.routers + self.servers
+    }
+
+    pub(crate) fn is_server(&self, node: usize) -> bool {
+        node >= self.routers
+    }
+
+    /// How many sides a node is on.
+    pub(crate) fn ports(&self, node: usize) -> u16 {
+        match self.is_server(node) {
+            true => 1,
+            false => PORTS as u16,
+        }
+    }
+
+    /// Whether a router may be taken for faulty because of a fault, or lose what it had.
+    pub(crate) fn is_rough(&self, fault: &Fault) -> bool {
+        match self.is_server(fault.node) {
+            true => fault.kind.is_rough_at_server(),
+            false => fault.kind.is_rough(),
+        }
+    }
+
+    /// What a fault is counted as.
+    pub(crate) fn name(&self, fault: &Fault) -> &'static str {
+        match self.is_server(fault.node) {
+            true => fault.kind.name_at_server(),
+            false => fault.kind.name(),
+        }
     }
 
     fn fault(&self, random: &mut Random, is_calm: bool) -> Fault {
@@ -194,7 +295,7 @@ impl Plan {
             kind,
             at,
             until: (at + lasts).min(FAULTS_NS),
-            router: random.index(self.routers),
+            node: random.index(self.routers),
             detail: random.next(),
         }
     }
@@ -206,6 +307,6 @@ impl Plan {
             && self
                 .faults
                 .iter()
-                .all(|fault| !fault.kind.is_rough() && fault.kind != FaultKind::Burst)
+                .all(|fault| !self.is_rough(fault) && fault.kind != FaultKind::Burst)
     }
 }

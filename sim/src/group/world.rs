@@ -72,7 +72,7 @@ const EVENTS_MAX: u64 = 20_000_000;
 
 impl World {
     pub(crate) fn new(plan: Plan, traced: bool) -> Result<World, String> {
-        let nodes = (0..plan.routers)
+        let nodes = (0..plan.nodes())
             .map(|number| Node::new(&plan, number, traced))
             .collect::<Result<Vec<_>, _>>()?;
         let mut world = World {
@@ -136,7 +136,7 @@ impl World {
                     Frame::Control(_) => None,
                 };
                 let taken = self.nodes[node].arrive(worker, port, frame);
-                if let Some(packet) = packet {
+                if let Some(packet) = packet.filter(|_| !self.plan.is_server(node)) {
                     self.checks.arrived(packet, node, taken);
                 }
                 if !taken && self.nodes[node].is_up() {
@@ -281,10 +281,16 @@ impl World {
             return;
         };
         let host = self.random.index(self.plan.hosts);
-        let side = self.random.index(usize::from(self.plan.sides)) as u16;
-        let to = self.random.index(self.nodes.len());
+        // One that follows is not ordered anything.
+        let sides = if self.plan.follows {
+            1
+        } else {
+            self.plan.sides
+        };
+        let side = self.random.index(usize::from(sides)) as u16;
+        let to = self.random.index(self.plan.routers);
         let (now, to_address) = (self.now, address(to, side));
-        for node in 0..self.nodes.len() {
+        for node in 0..self.plan.nodes() {
             if self.nodes[node].order(now, host, to_address) {
                 self.note(|| {
                     format!(
