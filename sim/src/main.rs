@@ -74,7 +74,7 @@ fn main() -> ExitCode {
             let known = counts.entry(what).or_default();
             // Times are told as the longest, everything else as the sum.
             *known = match *what {
-                "first" | "again" => (*known).max(*count / 1_000_000),
+                "first" | "again" | "blocked" => (*known).max(*count / 1_000_000),
                 _ => *known + count,
             };
         }
@@ -121,6 +121,7 @@ fn name(what: &str) -> &str {
     match what {
         "first" => "ms at most until a group has settled for the first time",
         "again" => "ms at most until it has settled after the last fault",
+        "blocked" => "ms at most that an end system was without service",
         what => what,
     }
 }

@@ -279,7 +279,7 @@ mod tests {
     #[test]
     fn a_stall_excuses_what_is_near_it_and_as_much_more_blocking_as_it_is_long() {
         let of_thread = |from, until| Stall {
-            of: Stalled::Thread,
+            of: Stalled::Router,
             from: ms(from),
             until: ms(until),
         };

@@ -93,8 +93,10 @@ pub struct Report {
     pub bound_ms: u128,
     /// Times for which a processor of this machine stood still, for more than 5 ms.
     pub processors: Stalls,
-    /// Times for which a thread of a router, or of the kernel's that carry frames, had to wait for a processor for more than 4 ms.
-    pub threads: Stalls,
+    /// Times for which a router's thread had to wait for a processor, for more than 4 ms.
+    pub routers: Stalls,
+    /// Those for which a thread of the kernel that carries frames had to.
+    pub network: Stalls,
     /// Of the router that was neither killed nor stopped.
     pub memory: Memory,
     /// Packets on hold at the end, in all routers.
@@ -134,7 +136,8 @@ impl Report {
             longest_until_agreed_ms: account.longest_until_agreed.as_millis(),
             bound_ms: BOUND.as_millis(),
             processors: Stalls::of(Stalled::Processor, stalls),
-            threads: Stalls::of(Stalled::Thread, stalls),
+            routers: Stalls::of(Stalled::Router, stalls),
+            network: Stalls::of(Stalled::Network, stalls),
             memory,
             held_at_end,
             dropped_by_the_network,
@@ -192,8 +195,8 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "processors stood still {}; threads waited for one {}; dropped by the laboratory's links: {}",
-            self.processors, self.threads, self.dropped_by_the_network
+            "processors stood still {}\nrouters' threads waited for one {}; the kernel's, which carry frames, {}; dropped by the laboratory's links: {}",
+            self.processors, self.routers, self.network, self.dropped_by_the_network
         )?;
         let memory = &self.memory;
         writeln!(

@@ -45,8 +45,10 @@ pub(super) struct Stall {
 pub(super) enum Stalled {
     /// A processor, and with it a part of the network.
     Processor,
-    /// A thread of a router or of the kernel's, while others ran.
-    Thread,
+    /// A router's thread, while other programs ran.
+    Router,
+    /// A thread of the kernel that carries frames, likewise: the network was late.
+    Network,
 }
 
 impl Stall {
@@ -75,18 +77,17 @@ pub(super) fn stood_still(stalls: &[Stall], from: Duration, until: Duration) -> 
 /// A thread whose waiting is watched.
 #[derive(Debug)]
 struct Waiting {
-    name: String,
+    of: Stalled,
     /// Its `schedstat`.
     file: File,
     waited: Duration,
 }
 
 impl Waiting {
-    fn of(thread: u32) -> Option<Self> {
+    fn new(of: Stalled, thread: u32) -> Option<Self> {
         let file = File::open(format!("/proc/{thread}/schedstat")).ok()?;
-        let name = fs::read_to_string(format!("/proc/{thread}/comm")).ok()?;
         Some(Self {
-            name: name.trim().to_owned(),
+            of,
             waited: waited(&file)?,
             file,
         })
@@ -166,7 +167,7 @@ impl Watch {
             })?;
         }
         for thread in softirq_threads()? {
-            watch.add(thread);
+            watch.add(Stalled::Network, thread);
         }
         let (stalls, watched) = (Arc::clone(&watch.stalls), Arc::clone(&watch.watched));
         let stop = Arc::clone(&watch.stop);
@@ -193,12 +194,12 @@ impl Watch {
     pub(super) fn add_router(&self, process: u32) {
         realtime_threads(process)
             .into_iter()
-            .for_each(|thread| self.add(thread));
+            .for_each(|thread| self.add(Stalled::Router, thread));
     }
 
-    fn add(&self, thread: u32) {
+    fn add(&self, of: Stalled, thread: u32) {
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-        watched.extend(Waiting::of(thread).map(|waiting| (thread, waiting)));
+        watched.extend(Waiting::new(of, thread).map(|waiting| (thread, waiting)));
     }
 
     /// What was seen so far.
@@ -243,22 +244,20 @@ fn look_at_threads(
         let until = start.elapsed();
         let mut watched = watched.lock().unwrap_or_else(PoisonError::into_inner);
         // The kernel adds up a wait when it ends.
-        watched.retain(|number, thread| {
+        watched.retain(|_, thread| {
             let Some(waited) = waited(&thread.file) else {
                 return false;
             };
             let more = waited.saturating_sub(std::mem::replace(&mut thread.waited, waited));
             if more > NOTED {
                 let stall = Stall {
-                    of: Stalled::Thread,
+                    of: thread.of,
                     from: until.saturating_sub(more + LOOK),
                     until,
                 };
                 if more >= TOLD {
-                    let (thread, ms) = (&thread.name, more.as_millis());
-                    eprintln!(
-                        "             ({thread}, {number}, waited for a processor for {ms} ms)"
-                    );
+                    let (of, ms) = (thread.of, more.as_millis());
+                    eprintln!("             ({of:?}: a thread waited for a processor for {ms} ms)");
                 }
                 note(stalls, stall);
             }
@@ -287,7 +286,7 @@ mod tests {
     #[test]
     fn what_stands_still_at_the_same_time_counts_once() {
         let stall = |from, until| Stall {
-            of: Stalled::Thread,
+            of: Stalled::Router,
             from: ms(from),
             until: ms(until),
         };
@@ -320,7 +319,8 @@ mod tests {
                     }
                 });
             }
-            let thread = Waiting::of(hear.recv().expect("a thread")).expect("its times");
+            let thread = Waiting::new(Stalled::Router, hear.recv().expect("a thread"));
+            let thread = thread.expect("its times");
             crate::poll::until("it to wait", Duration::from_secs(20), || {
                 let now = waited(&thread.file).expect("its times");
                 Ok((now > thread.waited + ms(1)).then_some(()))

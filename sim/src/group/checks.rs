@@ -1,5 +1,6 @@
 //! What must hold of a run: what became of each packet, who is in charge of whom, and that everything settles.
 
+use std::collections::HashMap;
 use std::net::Ipv4Addr;
 
 use dataplane::verdict::Verdict;
@@ -268,8 +269,7 @@ impl Checks {
             .take(self.routers)
             .filter(|node| node.is_up())
             .fold(0, |mask, node| mask | 1 << node.number());
-        let mut order: std::collections::HashMap<(u8, u8), (u64, u32)> =
-            std::collections::HashMap::new();
+        let mut order: HashMap<(u8, u8), (u64, u32)> = HashMap::new();
         let (mut excused, mut exact) = (0, 0);
         for number in 0..self.fates.len() as u32 {
             let fate = self.fates[number as usize].clone();
@@ -313,6 +313,22 @@ impl Checks {
             "conditions taken without hand-over",
             self.taken.len() as u64,
         ));
+    }
+
+    /// For how long at most an end system was without service on a side: from the first packet that nobody sent on to the last one in a row.
+    pub(crate) fn blocked_ns(&self) -> u64 {
+        let mut since = HashMap::new();
+        let mut longest = 0;
+        for fate in &self.fates {
+            let of = (fate.host, fate.side);
+            if fate.routed.is_empty() {
+                let since = since.entry(of).or_insert(fate.sent);
+                longest = longest.max(fate.sent - *since);
+            } else {
+                since.remove(&of);
+            }
+        }
+        longest
     }
 
     pub(crate) fn packets(&self) -> u64 {

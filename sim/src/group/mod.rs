@@ -32,7 +32,7 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use plan::Plan;
-pub use plan::Planted;
+pub use plan::{FaultKind, Planted};
 use world::World;
 
 /// How many lines of a trace are shown before the first violation, and after it.
@@ -70,7 +70,17 @@ pub fn run(seed: u64, traced: bool) -> Outcome {
 /// Runs a seed with workers that do something wrong.
 #[must_use]
 pub fn run_planted(seed: u64, planted: Option<Planted>, traced: bool) -> Outcome {
-    let plan = Plan::new(seed, planted);
+    carry_out(Plan::new(seed, planted), traced)
+}
+
+/// Runs a group to which nothing happens but one fault of one router. That it blocks an end system for longer than it may is a violation of liveness.
+#[must_use]
+pub fn run_with_one_fault(seed: u64, kind: FaultKind, traced: bool) -> Outcome {
+    carry_out(Plan::with_one_fault(seed, kind), traced)
+}
+
+fn carry_out(plan: Plan, traced: bool) -> Outcome {
+    let seed = plan.seed;
     let first_line = format!("{plan:?}");
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         let mut world = match World::new(plan, traced) {
@@ -98,7 +108,7 @@ pub fn run_planted(seed: u64, planted: Option<Planted>, traced: bool) -> Outcome
 
 fn summary(world: World) -> Outcome {
     let World {
-        checks,
+        mut checks,
         mut counts,
         plan,
         nodes,
@@ -106,13 +116,27 @@ fn summary(world: World) -> Outcome {
         ..
     } = world;
     let (doubled, lost) = checks.totals();
+    let blocked = checks.blocked_ns();
+    counts.insert("blocked", blocked);
+    if let Some(most) = plan.blocked_max_ns.filter(|most| blocked > *most) {
+        let [blocked, most] = [blocked, most].map(|ns| ns as f64 / 1e6);
+        let what =
+            format!("an end system was without service for {blocked:.3} ms, more than {most:.3}");
+        checks.liveness.push(what);
+    }
     counts.insert("packets", checks.packets());
-    let groups = [
-        ("groups with a substitution server", plan.servers > 0),
-        ("groups on both sides", plan.sides > 1),
-        ("carrier sides that follow the LAN's", plan.follows),
-    ];
-    counts.extend(groups.map(|(what, there)| (what, there.into())));
+    let lagging = plan.lag_ns.iter().filter(|lag| **lag > 0).count();
+    let drifting = plan.drift_ppm.iter().filter(|drift| **drift != 0).count();
+    counts.extend([
+        (
+            "groups with a substitution server",
+            plan.servers.min(1) as u64,
+        ),
+        ("groups on both sides", (plan.sides > 1).into()),
+        ("carrier sides that follow the LAN's", plan.follows.into()),
+        ("routers and servers whose ports lag", lagging as u64),
+        ("routers and servers whose clocks drift", drifting as u64),
+    ]);
     counts.insert("packets sent on twice, for whatever reason", doubled);
     counts.insert("packets sent on by nobody, for whatever reason", lost);
     for node in &nodes {

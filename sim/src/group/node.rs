@@ -14,7 +14,7 @@ use manifold::control::vrrp::GroupKey;
 use vrrpd::sharing::names::Condition;
 use vrrpd::{Moment, Time};
 
-use super::plan::Plan;
+use super::plan::{HOLD_LIMIT_MS, PRIORITY_MIN, Plan};
 use super::plane::Plane;
 use super::worker::{Doings, Frame, PORTS, WORKERS};
 
@@ -54,15 +54,15 @@ fn configuration(plan: &Plan, node: usize) -> String {
         let mode = if plan.timer_mode { "timer" } else { "sequence" };
         // A group that follows has another master.
         let priority = match (port, plan.follows) {
-            (1, true) => 200 - node * 5,
-            _ => 100 + node * 5,
+            (1, true) => PRIORITY_MIN as usize + 5 * (plan.nodes() - node),
+            _ => PRIORITY_MIN as usize + 5 * node,
         };
         let _ = writeln!(
             text,
             "[[virtual-router]]\nvrid = {vrid}\nport = \"p{port}\"\npriority = {priority}\n\
              virtual-addresses = [\"10.{port}.0.1\"]\nadvertisement-interval = \"{}ms\"\n\
              [virtual-router.load-sharing]\nmode = \"{mode}\"\nlearn = false\n\
-             confirm-interval = \"3ms\"\nhold-time = \"10ms\"\nhold-limit = \"200ms\"\n\
+             confirm-interval = \"3ms\"\nhold-time = \"10ms\"\nhold-limit = \"{HOLD_LIMIT_MS}ms\"\n\
              drain-limit = \"2s\"\nbatch-size = 6\n\
              keys = [{{ id = 1, secret = \"a secret of sixteen octets\" }}]",
             plan.interval_ms,

@@ -9,9 +9,19 @@ pub(crate) const US: u64 = 1_000;
 /// For how long faults come, once the group has settled for the first time.
 pub(crate) const FAULTS_NS: u64 = 1_500 * MS;
 
+/// Longer than any run.
+const NEVER_NS: u64 = 1_000_000 * MS;
+/// What messages, and rounds of control threads, take until a lost router's end systems are with others.
+const AGREEMENT_NS: u64 = 15 * MS;
+
+/// For how long an unfinished move holds packets, as configured.
+pub(crate) const HOLD_LIMIT_MS: u64 = 200;
+/// The lowest priority of a group.
+pub(crate) const PRIORITY_MIN: u64 = 100;
+
 /// What may go wrong with a router, or with the link to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum FaultKind {
+pub enum FaultKind {
     /// It is gone without a word, and starts again at the end.
     Crash,
     /// Workers and control thread stand still; frames wait, and are lost when queues are full.
@@ -43,6 +53,7 @@ impl FaultKind {
                 | FaultKind::ControlStall
                 | FaultKind::Congestion
                 | FaultKind::Burst
+                | FaultKind::Drain
         )
     }
 
@@ -122,6 +133,8 @@ pub(crate) struct Plan {
     /// The mean time between moves that the operator orders.
     pub(crate) orders_ns: u64,
     pub(crate) faults: Vec<Fault>,
+    /// For how long an end system may be without service at most, if that can be said.
+    pub(crate) blocked_max_ns: Option<u64>,
     /// What the workers do wrong.
     pub(crate) planted: Option<Planted>,
 }
@@ -179,6 +192,7 @@ impl Plan {
                 .collect(),
             orders_ns: random.draw(5, 40) * MS,
             faults: Vec::new(),
+            blocked_max_ns: None,
             planted,
         };
         for _ in 0..random.draw(1, 7) {
@@ -187,6 +201,41 @@ impl Plan {
         }
         plan.add_others(is_calm);
         plan
+    }
+
+    /// A run in which nothing happens but one fault of a router's. It may block an end system until the others miss it, and have agreed.
+    pub(crate) fn with_one_fault(seed: u64, kind: FaultKind) -> Plan {
+        let mut plan = Plan::new(seed, None);
+        let random = &mut Random::new(seed);
+        plan.timer_mode = false;
+        plan.control_loss = 0;
+        plan.control_doubled = 0;
+        plan.control_late = 0;
+        plan.receive_loss = 0;
+        plan.late_rounds = 0;
+        plan.orders_ns = NEVER_NS;
+        plan.blocked_max_ns = Some(plan.silence_max_ns() + AGREEMENT_NS);
+        let at = random.draw(0, FAULTS_NS / 4);
+        plan.faults = vec![Fault {
+            kind,
+            at,
+            until: at + random.draw(10 * MS, 800 * MS),
+            node: random.index(plan.routers),
+            detail: random.next(),
+        }];
+        plan
+    }
+
+    /// Until a router is missed: 3 intervals and the skew of the lowest priority (RFC 9568 section 6.1).
+    fn silence_max_ns(&self) -> u64 {
+        let interval = self.interval_ms * MS;
+        3 * interval + interval * (256 - PRIORITY_MIN) / 256
+    }
+
+    /// For how long a group may take to settle, when nothing is wrong any more: a master is missed, the next authority waits for whoever does not answer it, and a
+    /// move comes to its end.
+    pub(crate) fn settle_max_ns(&self) -> u64 {
+        2 * self.silence_max_ns() + HOLD_LIMIT_MS * MS + AGREEMENT_NS
     }
 
     /// Substitution servers with their faults, and a carrier side that follows. Drawn apart, so that a run without them is what it was before there were any.

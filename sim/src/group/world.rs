@@ -9,8 +9,8 @@ use super::plan::{FAULTS_NS, MS, Plan, US};
 use super::random::Random;
 use super::worker::{Frame, WORKERS};
 
-/// For how long the group may take to settle.
-pub(crate) const SETTLE_NS: u64 = 6_000 * MS;
+/// Within which time routers start.
+const STARTS_NS: u64 = 100 * MS;
 /// When faults may begin, after the group has settled.
 pub(super) const FIRST_FAULT: u64 = 50 * MS;
 /// For how long the group has to be settled to count as settled.
@@ -90,7 +90,7 @@ impl World {
             plan,
         };
         for node in 0..world.nodes.len() {
-            let after = world.random.draw(0, 100 * MS);
+            let after = world.random.draw(0, STARTS_NS);
             world.schedule(after, Event::Start(node));
         }
         world.schedule(MS, Event::Look);
@@ -244,7 +244,6 @@ impl World {
         if let Some(sent) = self.nodes[node].end_if_drained(now) {
             self.note(|| format!("router {node} has given everything away and ends"));
             self.count("drains that came to their end");
-            self.checks.disturb(now, now + 500 * MS);
             for (port, frame) in sent {
                 self.send(node, port, frame);
             }
@@ -318,9 +317,10 @@ impl World {
 
     fn look(&mut self) {
         let now = self.now;
-        if matches!(self.phase, Phase::Faulty(_) | Phase::Last(_)) {
+        if self.phase != Phase::Starting {
             self.checks.look(now, &self.nodes);
         }
+        let settle_max_ns = self.plan.settle_max_ns();
         let steady = match self.phase {
             Phase::Settling(_) if self.is_settled() => now - *self.settled_at.get_or_insert(now),
             _ => {
@@ -334,7 +334,7 @@ impl World {
                 self.begin_faults();
                 Phase::Faulty(now)
             }
-            Phase::Starting if now > SETTLE_NS => self.unsettled("at the start"),
+            Phase::Starting if now > STARTS_NS + settle_max_ns => self.unsettled("at the start"),
             Phase::Faulty(since) if now >= since + FIRST_FAULT + FAULTS_NS => {
                 // Whatever is down comes back.
                 for node in 0..self.nodes.len() {
@@ -349,7 +349,7 @@ impl World {
                 self.checks.settled("again", now - since - STEADY_NS);
                 Phase::Last(now)
             }
-            Phase::Settling(since) if now > since + SETTLE_NS => {
+            Phase::Settling(since) if now > since + settle_max_ns + STEADY_NS => {
                 self.unsettled("after the last fault")
             }
             Phase::Last(since) if now > since + LAST_NS => Phase::Ending(now),
@@ -384,7 +384,7 @@ impl World {
     fn unsettled(&mut self, when: &str) -> Phase {
         let why = Checks::unsettled(&self.plan, &self.nodes).unwrap_or_default();
         let now = self.now;
-        let limit = SETTLE_NS / MS;
+        let limit = self.plan.settle_max_ns() / MS;
         let what = format!("not settled {when} within {limit} ms: {why}");
         self.checks.liveness(now, what);
         let states: Vec<String> = self.nodes.iter().flat_map(Node::describe).collect();
