@@ -360,3 +360,25 @@ fn random_faults_end_with_one_table_and_every_end_system_served_once() {
         exact(&lan, from);
     }
 }
+
+/// The next authority had heard a difference, and not yet the table that it is a difference to: it knew some end systems, and neither the others nor the rest.
+#[test]
+fn an_authority_that_dies_before_a_router_has_its_table_leaves_no_end_system_unserved() {
+    for seed in 0..seeds(3) {
+        let mut lan = settled(Settings {
+            routers: 2,
+            ..Settings::new(seed)
+        });
+        assert_eq!(lan.authority(), Some(0));
+        lan.crash(1);
+        lan.start(1);
+        // What the lost life of the second router had is with the first one now, which says so.
+        lan.run_until(10 * INTERVAL, |lan| lan.sharing(1).table().rows().len() > 0);
+        let table = lan.sharing(1).table();
+        assert!(!table.is_whole(), "{}", lan.state());
+        lan.crash(0);
+        recover(&mut lan);
+        lan.start(0);
+        recover(&mut lan);
+    }
+}

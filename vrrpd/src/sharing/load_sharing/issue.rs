@@ -200,12 +200,13 @@ impl LoadSharing {
         }
         draft.unowned.extend(moved);
         draft.taken_over = draft.unowned.len();
-        if self.table.rows().len() == 0 && draft.changes.is_empty() {
+        // Every table has the rest. Without it there is none here, or so much of one as came with differences to it.
+        if draft.row(&self.table, Condition::Rest).is_none() {
             self.found(draft);
         }
     }
 
-    /// The first table of a group: the rest, and what is known beforehand. Nobody hands anything over.
+    /// The first table of a group, or what is missing of it: the rest, and what is known beforehand. Nobody hands anything over.
     fn found(&self, draft: &mut Draft) {
         let row = |node| Row {
             router: self.config.router,
@@ -215,11 +216,13 @@ impl LoadSharing {
             seen_at: self.now,
             rate_kbit_per_s: 0,
         };
-        draft.changes.insert(Condition::Rest, Some(row(None)));
-        draft.unowned.insert(Condition::Rest);
-        for (address, node) in &self.config.end_systems {
-            draft.changes.insert((*address).into(), Some(row(*node)));
-            draft.unowned.insert((*address).into());
+        let systems = self.config.end_systems.iter();
+        let named = systems.map(|(address, node)| ((*address).into(), *node));
+        for (condition, node) in named.chain([(Condition::Rest, None)]) {
+            if draft.row(&self.table, condition).is_none() {
+                draft.changes.insert(condition, Some(row(node)));
+                draft.unowned.insert(condition);
+            }
         }
     }
 
