@@ -20,6 +20,8 @@ const FLOWS: u8 = 2;
 const BURST: usize = 2;
 /// Packets of each end system.
 const PACKETS: u32 = if cfg!(miri) { 6 } else { 400 };
+/// What a receive queue takes: everything, however late its worker is.
+const QUEUE: usize = FLOWS as usize * PACKETS as usize;
 const HANDOVER: HandoverId = HandoverId(1);
 
 fn end_system(flow: u8) -> Ipv4Addr {
@@ -64,7 +66,7 @@ impl Router {
     fn new(verdict: Verdict) -> Self {
         let meetings: Vec<Meeting> = (0..WORKERS)
             .map(|_| Meeting {
-                queue: ArrayQueue::new(usize::from(FLOWS) * PACKETS as usize),
+                queue: ArrayQueue::new(QUEUE),
                 commands: ArrayQueue::new(8),
                 replies: ArrayQueue::new(8),
                 taken_up: Arc::default(),
@@ -84,7 +86,7 @@ impl Router {
     fn work(&self, worker: usize) -> Vec<(u8, Ip)> {
         let meeting = &self.meetings[worker];
         let mut tables = Cache::new(&self.tables);
-        let mut sweeper = Sweeper::new(2 * BURST, BURST);
+        let mut sweeper = Sweeper::new(QUEUE, BURST);
         let mut part = WorkerPart::default();
         let mut backlog: Backlog<Ip> = Backlog::new(1024, 1);
         let mut sent = Vec::new();
