@@ -3,11 +3,12 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use crossbeam::utils::CachePadded;
+
+use crate::atomic::{AtomicU64, Ordering};
 
 /// How long the control thread sleeps between two looks: a few rounds of a worker.
 const PAUSE: Duration = Duration::from_micros(20);

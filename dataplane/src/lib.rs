@@ -5,6 +5,7 @@
 //! beyond the headers of the packets it forwards.
 
 pub mod addr;
+mod atomic;
 pub mod backlog;
 pub mod burst_times;
 pub mod counters;
@@ -14,6 +15,8 @@ mod grace;
 pub mod handover;
 mod hashed;
 mod hop;
+#[cfg(all(test, loom))]
+mod interleavings;
 mod neighbours;
 mod plane;
 mod road;

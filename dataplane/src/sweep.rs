@@ -3,10 +3,11 @@
 //! nobody sees them, and silence says nothing then.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use crossbeam::utils::CachePadded;
+
+use crate::atomic::{AtomicU64, Ordering};
 
 /// How often one worker has emptied its receive queues; written by it, read by the control thread.
 #[derive(Debug, Default)]

@@ -4,9 +4,9 @@
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::{AcceptedPackets, ConditionSet, TcpMark};
+use crate::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::backlog::{Backlog, Held, Packet};
 
 /// A release, shared by all workers. All its memory is the control thread's, which keeps a reference until the workers have given
@@ -224,7 +224,8 @@ impl Claims {
             if let Some(slot) = claims.slots.get_mut(place) {
                 slot.fingerprint = fingerprint;
                 slot.listed += 1;
-                *slot.left.get_mut() += 1;
+                // Nobody else has it yet.
+                slot.left.fetch_add(1, Ordering::Relaxed);
             }
         }
         claims
