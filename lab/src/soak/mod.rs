@@ -7,6 +7,8 @@
 //! | `hostile.rs` | frames that no honest machine sends |
 //! | `stalls.rs` | when this machine did not run what it should have run |
 //! | `account.rs` | what was lost, doubled, reordered, and by which cause |
+//! | `load.rs` | what end systems send, and what of it arrives |
+//! | `memory.rs` | what a router occupies |
 //! | `report.rs` | the figures |
 //!
 //! The last router is neither killed nor stopped, so that its memory can be compared at the end with that at the start.
@@ -15,28 +17,25 @@ mod account;
 mod act;
 mod cable;
 mod hostile;
+mod load;
+mod memory;
 mod report;
 mod stalls;
 
-use std::fs;
-use std::net::SocketAddrV4;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::error::Doing;
+use crate::Result;
 use crate::group::{Group, tail};
-use crate::load::UDP_PORT;
-use crate::manifold::Manifold;
 use crate::topology::sharing::{KEYS, Setup, Sharing};
-use crate::traffic::pace::{Pace, Sender};
-use crate::traffic::udp::{self, Flow, Receiver, SendTimes};
-use crate::{LabError, Result, poll};
 
-use account::{Account, Gap, Window};
+use account::{Account, Window};
 pub use account::{Cause, Tolls};
 use act::{Act, Kind, Random};
-pub use report::{Memory, Report};
+use load::Load;
+pub use memory::Memory;
+use memory::{mbufs_in_use, packets_on_hold, resident_kib};
+pub use report::Report;
 use stalls::Watch;
 
 const HOSTS: u8 = 6;
@@ -48,9 +47,6 @@ const SKEW: Duration = Duration::from_millis(5);
 /// For how long an end system may be without service when a router fails: 3 intervals, the skew time of the lowest priority here (RFC 9568
 /// section 6.1), and 50 ms.
 const BOUND: Duration = Duration::from_millis(3 * 100 + 30 + 50);
-/// Datagrams a second of each end system.
-const RATE_PPS: u64 = 200;
-const EVERY: Duration = Duration::from_millis(1000 / RATE_PPS);
 /// For what takes milliseconds, or a few intervals, when nothing else runs.
 const DEADLINE: Duration = Duration::from_secs(30);
 /// What was under way when a fault came is its loss too.
@@ -96,16 +92,6 @@ pub fn run(options: &Options) -> Result<Report> {
     soak.finish()
 }
 
-/// How much of a flow is accounted for.
-#[derive(Clone, Copy, Debug, Default)]
-struct Done {
-    /// Datagrams sent.
-    sent: u64,
-    /// Of those that came again, and of those that came late.
-    duplicates: usize,
-    overtaken: usize,
-}
-
 struct Soak<'a> {
     net: &'a Sharing,
     group: Group<'a>,
@@ -117,11 +103,7 @@ struct Soak<'a> {
     start: Instant,
     /// When the load did.
     ended: Option<Duration>,
-    receivers: Vec<Receiver<'a>>,
-    /// By end system, as what follows.
-    senders: Vec<Sender>,
-    times: Vec<Arc<SendTimes>>,
-    done: Vec<Done>,
+    load: Load<'a>,
     watch: Watch,
     account: Account,
     memory: Memory,
@@ -134,13 +116,6 @@ impl<'a> Soak<'a> {
     fn start(net: &'a Sharing, options: &Options) -> Result<Self> {
         let group = Group::start(net, &options.program, &setup())?;
         group.wait_until_agreed(DEADLINE)?;
-        let receivers = (0..)
-            .zip(&net.servers)
-            .map(|(index, server)| {
-                let at = SocketAddrV4::new(Sharing::server(index), UDP_PORT);
-                Receiver::start(server, at)
-            })
-            .collect::<Result<_>>()?;
         let start = Instant::now();
         let mut soak = Self {
             net,
@@ -152,10 +127,7 @@ impl<'a> Soak<'a> {
             acts: 0,
             start,
             ended: None,
-            receivers,
-            senders: Vec::new(),
-            times: Vec::new(),
-            done: vec![Done::default(); usize::from(HOSTS)],
+            load: Load::listen(net, start)?,
             watch: Watch::start(start)?,
             account: Account::default(),
             memory: Memory::default(),
@@ -165,35 +137,13 @@ impl<'a> Soak<'a> {
         (0..ROUTERS).try_for_each(|router| soak.watch(router))?;
         // Neighbours are found, and memory that is used once is used, before anything is measured.
         soak.begin(Cause::WarmUp, true, None);
-        for (index, host) in (0..).zip(&net.hosts) {
-            let flow = Flow {
-                id: u32::from(index),
-                from: SocketAddrV4::new(Sharing::host(index), UDP_PORT),
-                to: SocketAddrV4::new(Sharing::server(index % SERVERS), UDP_PORT),
-                payload_octets: 200,
-                pace: Pace {
-                    rate_pps: RATE_PPS,
-                    packets: u64::MAX,
-                },
-            };
-            let times = SendTimes::since(start);
-            soak.senders.push(udp::send_timed(host, flow, &times)?);
-            soak.times.push(times);
-        }
-        poll::until("every end system's datagrams arriving", DEADLINE, || {
-            let arriving = |index: u8| soak.receiver(index).received(u32::from(index)) > RATE_PPS;
-            Ok((0..HOSTS).all(arriving).then_some(()))
-        })?;
+        soak.load.begin(net)?;
         let lasting = soak.group.router(ROUTERS - 1)?;
         soak.memory.rss_kib.push(resident_kib(lasting)?);
         soak.memory.mbufs_at_start = mbufs_in_use(lasting)?;
         soak.account.end_rough(soak.start.elapsed());
         soak.begin(Cause::Nothing, false, None);
         Ok(soak)
-    }
-
-    fn receiver(&self, host: u8) -> &Receiver<'a> {
-        &self.receivers[usize::from(host % SERVERS)]
     }
 
     /// The next act that is wanted.
@@ -321,42 +271,7 @@ impl<'a> Soak<'a> {
 
     /// Accounts for what was sent before a moment, if anything arrived since; `None`: for everything.
     fn examine(&mut self, until: Option<Duration>) {
-        for host in 0..HOSTS {
-            let tally = self.receiver(host).tally(u32::from(host));
-            let times = &self.times[usize::from(host)];
-            let done = &mut self.done[usize::from(host)];
-            let to = times.before(until.unwrap_or(Duration::MAX));
-            let when = |number: u64| times.of(number).unwrap_or(self.start.elapsed());
-            let mut missing = tally.missing(done.sent..to).peekable();
-            let mut accounted = to.max(done.sent);
-            while let Some(first) = missing.next() {
-                let mut next = first + 1;
-                while missing.next_if_eq(&next).is_some() {
-                    next += 1;
-                }
-                if next == to && until.is_some() {
-                    // It goes on, perhaps.
-                    accounted = first;
-                } else {
-                    self.account.lost(Gap {
-                        host,
-                        packets: next - first,
-                        from: when(first),
-                        until: when(next - 1) + EVERY,
-                    });
-                }
-            }
-            self.account.sent += accounted - done.sent;
-            done.sent = accounted;
-            for number in &tally.duplicates()[done.duplicates..] {
-                self.account.duplicated(host, when(*number));
-            }
-            done.duplicates = tally.duplicates().len();
-            for number in &tally.overtaken()[done.overtaken..] {
-                self.account.reordered(host, when(*number));
-            }
-            done.overtaken = tally.overtaken().len();
-        }
+        self.load.account(&mut self.account, until);
         let wrong = self.account.judge(&self.watch.so_far());
         for line in &wrong {
             eprintln!("           UNEXCUSED  {line}");
@@ -381,9 +296,7 @@ impl<'a> Soak<'a> {
     }
 
     fn finish(mut self) -> Result<Report> {
-        for sender in std::mem::take(&mut self.senders) {
-            sender.stop()?;
-        }
+        self.load.stop()?;
         self.ended = Some(self.start.elapsed());
         std::thread::sleep(LATE);
         self.examine(None);
@@ -395,7 +308,7 @@ impl<'a> Soak<'a> {
         for (_, router) in self.group.running() {
             held += packets_on_hold(router)?;
         }
-        let dropped = self.dropped_by_the_network()?;
+        let dropped = self.load.dropped(self.net)?;
         Ok(self.report(held, dropped))
     }
 
@@ -409,18 +322,6 @@ impl<'a> Soak<'a> {
             held,
             dropped,
         )
-    }
-
-    /// What the laboratory itself dropped where the servers are: full sockets and links.
-    fn dropped_by_the_network(&mut self) -> Result<u64> {
-        let mut dropped = 0;
-        for receiver in std::mem::take(&mut self.receivers) {
-            dropped += receiver.finish(&[], Duration::ZERO)?.socket_drops;
-        }
-        for server in 0..SERVERS {
-            dropped += self.net.server_end(server).drops()?;
-        }
-        Ok(dropped)
     }
 }
 
@@ -439,30 +340,4 @@ fn setup() -> Setup {
         sharing: Some(sharing),
         ..Setup::default()
     }
-}
-
-/// Memory that a program occupies, in KiB.
-fn resident_kib(router: &Manifold<'_>) -> Result<u64> {
-    let path = format!("/proc/{}/status", router.process().id());
-    let text = fs::read_to_string(&path).doing(|| format!("read {path}"))?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|line| line.split_whitespace().next()?.parse().ok())
-        .ok_or(LabError::Unreadable { what: path, text })
-}
-
-/// Packet buffers that are not free, of all pools.
-fn mbufs_in_use(router: &Manifold<'_>) -> Result<u64> {
-    let answer = router.ask("show mempool")?;
-    let pools = answer["pools"].as_array().into_iter().flatten();
-    Ok(pools.filter_map(|pool| pool["in_use"].as_u64()).sum())
-}
-
-/// Packets that its workers hold.
-fn packets_on_hold(router: &Manifold<'_>) -> Result<u64> {
-    let answer = router.ask("show backlog")?;
-    let workers = answer["workers"].as_array().into_iter().flatten();
-    let on_hold = workers.flat_map(|worker| worker["on_hold"].as_array().into_iter().flatten());
-    Ok(on_hold
-        .filter_map(|condition| condition["packets"].as_u64())
-        .sum())
 }

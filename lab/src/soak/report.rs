@@ -7,32 +7,9 @@ use serde::Serialize;
 
 use super::BOUND;
 use super::account::{Account, Cause, Tolls};
+use super::memory::Memory;
 use super::stalls::{Stall, Stalled};
 use crate::table::Table;
-
-/// By how much the memory of a router may grow: the pages of its allocator, not what it keeps.
-const GROWTH_MAX_KIB: u64 = 4096;
-/// Packet buffers that may be in use at the end beyond those at the start: what is under way at a moment.
-const MBUFS_MAX: u64 = 128;
-
-/// What the router that lived throughout occupied.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct Memory {
-    /// The process, in KiB: under load, once every end system was served; then at equal distances in time; and at the end.
-    pub rss_kib: Vec<u64>,
-    /// Packet buffers in use at the start, under load.
-    pub mbufs_at_start: u64,
-    /// Those at the end, without load.
-    pub mbufs_at_end: u64,
-}
-
-impl Memory {
-    fn is_flat(&self) -> bool {
-        let ends = self.rss_kib.first().zip(self.rss_kib.last());
-        ends.is_some_and(|(start, end)| *end <= start + GROWTH_MAX_KIB)
-            && self.mbufs_at_end <= self.mbufs_at_start + MBUFS_MAX
-    }
-}
 
 /// Times for which something of the machine stood still.
 #[derive(Clone, Copy, Debug, Default, Serialize)]

@@ -3,7 +3,8 @@
 //!
 //! | module | what lives there |
 //! |---|---|
-//! | `state` | a state of the whole, and the steps from it |
+//! | `state` | a state of the whole, and how it changes |
+//! | `steps` | the steps from a state |
 //! | `giver`, `taker` | P's and N's control threads; each step names the function of [`vrrpd::sharing::moves`] that it stands for |
 //! | `port` | a router's port and its workers |
 //! | `invariants` | what must hold, in every state or at the end |
@@ -26,6 +27,7 @@ mod giver;
 mod invariants;
 mod port;
 mod state;
+mod steps;
 mod taker;
 
 use std::time::Instant;

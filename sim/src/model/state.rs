@@ -1,13 +1,11 @@
-//! A state of host, link, routers and authority, and every step from it.
+//! A state of host, link, routers and authority, and how it changes.
 
-use stateright::{Model, Property};
 use vrrpd::sharing::moves::Verdict;
 
+use super::Settings;
 use super::giver::{self, Giver};
-use super::invariants;
 use super::port::{Frames, Port};
 use super::taker::{self, Taker};
-use super::{Fault, Planted, Settings};
 
 /// One of the two routers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -109,7 +107,7 @@ pub struct State {
 }
 
 impl State {
-    fn new(settings: &Settings) -> State {
+    pub(super) fn new(settings: &Settings) -> State {
         State {
             sent: 0,
             p: Port::new(settings.workers, Verdict::Route),
@@ -141,7 +139,7 @@ impl State {
         }
     }
 
-    fn port_mut(&mut self, role: Role) -> &mut Port {
+    pub(super) fn port_mut(&mut self, role: Role) -> &mut Port {
         match role {
             Role::P => &mut self.p,
             Role::N => &mut self.n,
@@ -149,7 +147,7 @@ impl State {
     }
 
     /// Whether `skew` can be over that began when the host had sent so many.
-    fn is_everywhere(&self, sent: u8) -> bool {
+    pub(super) fn is_everywhere(&self, sent: u8) -> bool {
         self.p.delivered >= sent && self.n.delivered >= sent
     }
 
@@ -163,15 +161,15 @@ impl State {
             })
     }
 
-    fn newest(&self) -> Row {
+    pub(super) fn newest(&self) -> Row {
         self.allocation(self.newest_number())
     }
 
-    fn newest_number(&self) -> u8 {
+    pub(super) fn newest_number(&self) -> u8 {
         u8::try_from(self.allocations.len() - 1).unwrap_or(u8::MAX)
     }
 
-    fn issue(&mut self, in_charge: Role) {
+    pub(super) fn issue(&mut self, in_charge: Role) {
         self.allocations.push(Row {
             in_charge,
             is_moving: false,
@@ -179,7 +177,7 @@ impl State {
     }
 
     /// Which worker gets a packet: P takes turns, N after two of them.
-    fn worker_of(&self, role: Role, frame: u8) -> usize {
+    pub(super) fn worker_of(&self, role: Role, frame: u8) -> usize {
         let workers = self.p.workers.len();
         match role {
             Role::P => usize::from(frame) % workers,
@@ -187,7 +185,7 @@ impl State {
         }
     }
 
-    fn transmit(&mut self, role: Role, worker: usize) {
+    pub(super) fn transmit(&mut self, role: Role, worker: usize) {
         let Some(worker) = self.port_mut(role).workers.get_mut(worker) else {
             return;
         };
@@ -217,7 +215,7 @@ impl State {
     }
 
     /// An egress that is not congested takes everything at once.
-    fn transmit_freely(&mut self, settings: &Settings) {
+    pub(super) fn transmit_freely(&mut self, settings: &Settings) {
         for role in [Role::N, Role::P] {
             if role == Role::P && settings.congested {
                 continue;
@@ -236,7 +234,7 @@ impl State {
     }
 
     /// What a router does about an allocation, compared with the one before.
-    fn install(&mut self, role: Role, number: u8, settings: &Settings) {
+    pub(super) fn install(&mut self, role: Role, number: u8, settings: &Settings) {
         let after = self.allocation(number);
         let installed = match role {
             Role::P => &mut self.giver.installed,
@@ -268,7 +266,7 @@ impl State {
         }
     }
 
-    fn say(&mut self) {
+    pub(super) fn say(&mut self) {
         if self.p.alive {
             self.said.ready |= self.giver.phase == giver::Phase::Ready;
             self.said.kept |= self.giver.phase == giver::Phase::Kept;
@@ -281,181 +279,5 @@ impl State {
             self.said.finished |= self.taker.phase == taker::Phase::Finished;
             self.said.stood_down |= self.taker.phase == taker::Phase::StoodDown;
         }
-    }
-}
-
-impl Model for Settings {
-    type State = State;
-    type Action = Action;
-
-    fn init_states(&self) -> Vec<State> {
-        vec![State::new(self)]
-    }
-
-    fn actions(&self, state: &State, actions: &mut Vec<Action>) {
-        let mut offer = |possible: bool, action: Action| {
-            if possible {
-                actions.push(action);
-            }
-        };
-        let suspected = |role| state.struck && self.fault == Fault::Suspicion(role);
-        offer(state.sent < self.frames, Action::Send);
-        for role in [Role::P, Role::N] {
-            let port = state.port(role);
-            let coming = port.delivered < state.sent;
-            offer(coming, Action::Deliver(role));
-            offer(
-                coming && port.alive && state.losses < self.receive_losses,
-                Action::Overflow(role),
-            );
-            let strikes = !state.struck && port.alive;
-            offer(
-                strikes && self.fault == Fault::Crash(role),
-                Action::Crash(role),
-            );
-            let may_be_declared = !port.alive
-                || suspected(role)
-                || !state.struck && self.fault == Fault::Suspicion(role);
-            let newest = state.newest();
-            let concerned = newest.in_charge == role || newest.is_moving;
-            offer(may_be_declared && concerned, Action::Declare(role));
-            if !port.alive {
-                continue;
-            }
-            for worker in 0..port.workers.len() {
-                let of_worker = port.workers.get(worker);
-                offer(
-                    of_worker.is_some_and(|worker| !worker.queue.is_empty()),
-                    Action::Poll(role, worker),
-                );
-                offer(
-                    of_worker.is_some_and(|worker| !worker.backlog.is_empty()),
-                    Action::Transmit(role, worker),
-                );
-                offer(port.can_obey(worker), Action::Obey(role, worker));
-            }
-            let (awaits, installed) = match role {
-                Role::P => (state.giver.awaits(), state.giver.installed),
-                Role::N => (state.taker.awaits(), state.taker.installed),
-            };
-            offer(awaits && port.has_done(), Action::Completed(role));
-            for number in installed + 1..=state.newest_number() {
-                offer(true, Action::Install(role, number));
-            }
-        }
-        if state.p.alive {
-            let due = match state.giver.phase {
-                giver::Phase::Fenced(sent) => state.is_everywhere(sent),
-                giver::Phase::Early => true,
-                _ => false,
-            };
-            offer(due, Action::Tick(Role::P));
-            offer(
-                state.said.fence && state.giver.heeds_fence(),
-                Action::HearFence,
-            );
-            let open = !matches!(state.giver.phase, giver::Phase::Idle | giver::Phase::Over);
-            offer(state.said.finished && open, Action::HearFinished);
-            offer(
-                state.said.stood_down && state.giver.phase == giver::Phase::Kept,
-                Action::HearStoodDown,
-            );
-        }
-        if state.n.alive {
-            let taker = &state.taker;
-            let due = match taker.phase {
-                taker::Phase::Approaching(sent)
-                | taker::Phase::Held(sent)
-                | taker::Phase::Answered(sent) => state.is_everywhere(sent),
-                _ => false,
-            };
-            offer(due, Action::Tick(Role::N));
-            let ready = state.said.ready || self.is_planted(Planted::NoReady);
-            offer(
-                ready && taker.phase == taker::Phase::Waiting,
-                Action::HearReady,
-            );
-            offer(
-                state.said.answer.is_some() && taker.phase == taker::Phase::Confirming,
-                Action::HearAnswer,
-            );
-            offer(state.said.kept && taker.can_stand_down(), Action::HearKept);
-            let lost = !state.p.alive
-                || suspected(Role::P)
-                || !state.struck && self.fault == Fault::Suspicion(Role::P);
-            offer(lost && taker.heeds_loss(), Action::Miss);
-        }
-        let moving = state.newest().is_moving;
-        offer(moving && state.said.finished, Action::Conclude);
-        offer(moving && state.said.stood_down, Action::Return);
-    }
-
-    fn next_state(&self, before: &State, action: Action) -> Option<State> {
-        let mut state = before.clone();
-        match action {
-            Action::Send => state.sent += 1,
-            Action::Deliver(role) => {
-                let frame = state.port(role).delivered;
-                let worker = state.worker_of(role, frame);
-                let port = state.port_mut(role);
-                port.delivered += 1;
-                if port.alive
-                    && let Some(worker) = port.workers.get_mut(worker)
-                {
-                    worker.queue.push(frame);
-                } else {
-                    port.lost |= 1 << frame;
-                }
-            }
-            Action::Overflow(role) => {
-                let port = state.port_mut(role);
-                port.lost |= 1 << port.delivered;
-                port.delivered += 1;
-                state.losses += 1;
-            }
-            Action::Poll(role, worker) => state.port_mut(role).poll(worker),
-            Action::Transmit(role, worker) => state.transmit(role, worker),
-            Action::Obey(role, worker) => state.port_mut(role).obey(worker),
-            Action::Completed(Role::P) => state.giver.completed(&mut state.p, self),
-            Action::Completed(Role::N) => {
-                state.taker.completed(&mut state.n, before.sent, self);
-            }
-            Action::Tick(Role::P) => state.giver.tick(&mut state.p, self),
-            Action::Tick(Role::N) => state.taker.tick(&mut state.n, self),
-            Action::Install(role, number) => state.install(role, number, self),
-            Action::HearReady => state.taker.heard_ready(before.sent, self),
-            Action::HearFence => state.giver.confirmed(before.sent, self),
-            Action::HearAnswer => {
-                let list = before.said.answer?;
-                state.taker.answered(list, before.sent, self);
-            }
-            Action::HearKept => state.taker.kept(&mut state.n),
-            Action::HearFinished => state.giver.conclude(&mut state.p),
-            Action::HearStoodDown => state.giver.heard_stood_down(),
-            Action::Miss => {
-                state.struck = true;
-                state.taker.lost(&mut state.n, self);
-            }
-            Action::Conclude => state.issue(Role::N),
-            Action::Return => state.issue(Role::P),
-            Action::Declare(role) => {
-                state.struck = true;
-                state.issue(match role {
-                    Role::P => Role::N,
-                    Role::N => Role::P,
-                });
-            }
-            Action::Crash(role) => {
-                state.struck = true;
-                state.port_mut(role).die();
-            }
-        }
-        state.transmit_freely(self);
-        state.say();
-        (state != *before).then_some(state)
-    }
-
-    fn properties(&self) -> Vec<Property<Self>> {
-        invariants::properties()
     }
 }
