@@ -8,7 +8,8 @@ use lab::process::{Process, command};
 use serde_json::Value;
 
 use crate::member::{Member, PATIENCE, port};
-use crate::network::{Lan, Settings, address_of};
+use crate::network::{Lan, address_of};
+use crate::settings::Settings;
 use crate::watch::{Watch, longest_dispute};
 
 /// Highest first.

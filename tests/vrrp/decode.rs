@@ -11,7 +11,8 @@ use vrrpd::wire::PROTOCOL;
 use vrrpd::{Checksum, Config, Output, Time, Version, VirtualRouter, Vrid};
 
 use crate::member::{Member, PATIENCE};
-use crate::network::{Lan, Settings};
+use crate::network::Lan;
+use crate::settings::Settings;
 
 /// Wireshark's expert severity of a warning; errors are above.
 const WARNING: &str = "_ws.expert.severity >= 0x00600000";

@@ -12,7 +12,8 @@ use lab::process::{Process, command};
 use nix::sys::signal::Signal;
 
 use crate::member::{Member, PATIENCE};
-use crate::network::{INTERFACE, Lan, Settings, VIRTUAL, VRID, address_of};
+use crate::network::{INTERFACE, Lan, VIRTUAL, VRID, address_of};
+use crate::settings::Settings;
 use crate::watch::{Watch, longest_dispute};
 
 #[test]

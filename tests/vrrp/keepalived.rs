@@ -6,8 +6,10 @@ use lab::keepalived;
 use lab::link::End;
 
 use crate::network::{
-    INTERFACE, Lan, PREFIX_LEN, REALTIME_PRIORITY, Settings, VIRTUAL, VRID, address_of, peer_of,
+    INTERFACE, Lan, PREFIX_LEN, REALTIME_PRIORITY, VIRTUAL, VRID, address_of, peer_of,
+    virtual_address,
 };
+use crate::settings::Settings;
 
 /// A running keepalived on a router's machine.
 pub(crate) struct Keepalived<'a>(keepalived::Keepalived<'a>);
@@ -54,12 +56,27 @@ fn configuration(index: usize, settings: &Settings) -> String {
         priority,
         interval_ms,
         preempt,
+        preempt_delay_ms,
         groups: _,
+        addresses,
         password,
         unicast,
+        checksum: _,
     } = settings;
     let interval = *interval_ms as f64 / 1000.0;
-    let nopreempt = if *preempt { "" } else { "nopreempt" };
+    let preemption = match (preempt, preempt_delay_ms) {
+        (false, _) => "nopreempt".to_owned(),
+        (true, 0) => String::new(),
+        (true, delay) => format!("preempt_delay {}", *delay as f64 / 1000.0),
+    };
+    let addresses: String = (0..*addresses)
+        .map(|number| {
+            format!(
+                "    {}/{PREFIX_LEN} dev {INTERFACE}\n",
+                virtual_address(number)
+            )
+        })
+        .collect();
     let authentication = password.map_or(String::new(), |password| {
         format!("authentication {{\n auth_type PASS\n auth_pass {password}\n }}")
     });
@@ -84,12 +101,11 @@ vrrp_instance witness {{
   priority {priority}
   advert_int {interval}
   accept
-  {nopreempt}
+  {preemption}
   {authentication}
   {peers}
   virtual_ipaddress {{
-    {VIRTUAL}/{PREFIX_LEN} dev {INTERFACE}
-  }}
+{addresses}  }}
 }}
 "
     )

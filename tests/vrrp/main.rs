@@ -8,10 +8,14 @@
 
 mod alone;
 mod decode;
+mod elections;
 mod hard;
-mod interop;
 mod keepalived;
 mod member;
 mod network;
+mod options;
 mod pinging;
+mod router;
+mod settings;
+mod takeovers;
 mod watch;

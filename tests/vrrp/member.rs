@@ -13,8 +13,10 @@ use nix::unistd::Pid;
 use serde_json::Value;
 
 use crate::network::{
-    INTERFACE, Lan, PREFIX_LEN, REALTIME_PRIORITY, Settings, VIRTUAL, VRID, address_of, peer_of,
+    INTERFACE, Lan, PREFIX_LEN, REALTIME_PRIORITY, VIRTUAL, VRID, address_of, peer_of,
+    virtual_address,
 };
+use crate::settings::Settings;
 
 /// How long anything that is no timer of the protocol may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -90,7 +92,7 @@ impl<'a> Member<'a> {
 
     /// The answer to a command, as data.
     pub(crate) fn json(&self, command: &str) -> Value {
-        self.manifold.json(command).expect("an answer")
+        self.manifold.ask(command).expect("an answer")
     }
 
     /// What `show vrrp` shows.
@@ -192,6 +194,16 @@ impl<'a> Member<'a> {
 /// What every router has. What else happens on the machine shall neither hold it up nor take its memory: silence is to be what
 /// the test makes it.
 pub(crate) fn port(index: usize) -> String {
+    port_with(index, &[])
+}
+
+/// The same with further addresses at the port.
+pub(crate) fn port_with(index: usize, further: &[Ipv4Addr]) -> String {
+    let addresses: Vec<String> = [address_of(index)]
+        .iter()
+        .chain(further)
+        .map(|address| format!("\"{address}/{PREFIX_LEN}\""))
+        .collect();
     format!(
         "[eal]
 huge-pages = \"off\"
@@ -205,53 +217,64 @@ realtime-priority = {REALTIME_PRIORITY}
 [[port]]
 name = \"lan\"
 device = \"net_af_packet0,iface={INTERFACE}\"
-addresses = [\"{}/{PREFIX_LEN}\"]
+addresses = [{}]
 ",
-        address_of(index)
+        addresses.join(", ")
     )
 }
 
 /// The configuration of a router, with further lines for its virtual routers.
 pub(crate) fn configuration(index: usize, settings: &Settings, further: &str) -> String {
+    let owned: &[Ipv4Addr] = match settings.priority {
+        255 => &[VIRTUAL],
+        _ => &[],
+    };
+    let groups = (0..settings.groups).map(|number| group(index, settings, number, further));
+    port_with(index, owned) + &groups.collect::<String>()
+}
+
+/// One virtual router; where there are several, each has one address.
+fn group(index: usize, settings: &Settings, number: u8, further: &str) -> String {
     let Settings {
         version,
         priority,
         interval_ms,
         preempt,
+        preempt_delay_ms,
         groups,
+        addresses,
         password,
         unicast,
+        checksum,
     } = settings;
-    let mut further = further.to_owned();
-    // keepalived refuses what does not count the pseudo-header.
-    if *version == 3 {
-        further = format!("checksum = \"with-pseudo-header\"\n{further}");
-    }
-    if let Some(password) = password {
-        further = format!("password = \"{password}\"\n{further}");
-    }
-    if *unicast {
-        further = format!("unicast-peers = [\"{}\"]\n{further}", peer_of(index));
-    }
-    let mut text = port(index);
-    for group in 0..*groups {
-        let vrid = if *groups > 1 { group + 1 } else { VRID };
-        let address = Ipv4Addr::from_bits(VIRTUAL.to_bits() + u32::from(group));
-        text += &format!(
-            "
+    let vrid = if *groups > 1 { number + 1 } else { VRID };
+    let addresses: Vec<String> = (number..number + addresses)
+        .map(|number| format!("\"{}\"", virtual_address(number)))
+        .collect();
+    let mut text = format!(
+        "
 [[virtual-router]]
 port = \"lan\"
 vrid = {vrid}
 version = {version}
-virtual-addresses = [\"{address}\"]
+virtual-addresses = [{}]
 priority = {priority}
 advertisement-interval = \"{interval_ms}ms\"
 preempt = {preempt}
-{further}
-"
-        );
+preempt-delay = \"{preempt_delay_ms}ms\"
+",
+        addresses.join(", ")
+    );
+    if *version == 3 {
+        text += &format!("checksum = \"{checksum}\"\n");
     }
-    text
+    if let Some(password) = password {
+        text += &format!("password = \"{password}\"\n");
+    }
+    if *unicast {
+        text += &format!("unicast-peers = [\"{}\"]\n", peer_of(index));
+    }
+    text + further + "\n"
 }
 
 /// Seconds since 1970, from a time of today such as `2026-01-31T12:34:56.789012Z`.

@@ -6,8 +6,12 @@ use lab::link::{ETHERNET_MTU, End, cable, hub, plug};
 use lab::namespace::Namespace;
 use lab::turn::{self, Turn};
 
-/// The interface of every machine.
+/// The interface of every machine on the hub.
 pub(crate) const INTERFACE: &str = "eth0";
+/// A router's second interface, if it has one.
+pub(crate) const UPLINK: &str = "eth1";
+/// The host's address.
+pub(crate) const HOST: Ipv4Addr = Ipv4Addr::new(10, 73, 0, 200);
 /// The first virtual address; more groups have the following ones.
 pub(crate) const VIRTUAL: Ipv4Addr = Ipv4Addr::new(10, 73, 1, 0);
 /// The octets of the network's prefix.
@@ -45,7 +49,7 @@ impl Lan {
         }
         lan.connect(&lan.host, "host");
         End::of(&lan.host, INTERFACE)
-            .address(&format!("10.73.0.200/{PREFIX_LEN}"))
+            .address(&format!("{HOST}/{PREFIX_LEN}"))
             .expect("an address");
         lan
     }
@@ -66,16 +70,35 @@ impl Lan {
 
     /// Takes the link of a router away, or gives it back.
     pub(crate) fn set_link(&self, index: usize, up: bool) {
+        self.set_far_end(&port(index), up);
+    }
+
+    /// Gives a router a second link, which leads nowhere.
+    pub(crate) fn add_uplink(&self, index: usize) {
+        let far = uplink(index);
+        let far = End::of(&self.middle, &far);
+        cable(End::of(self.router(index), UPLINK), far, ETHERNET_MTU).expect("a cable");
+    }
+
+    /// Takes a router's second link away, or gives it back.
+    pub(crate) fn set_uplink(&self, index: usize, up: bool) {
+        self.set_far_end(&uplink(index), up);
+    }
+
+    fn set_far_end(&self, interface: &str, up: bool) {
         let state = if up { "up" } else { "down" };
-        let port = port(index);
         self.middle
-            .sh(&format!("ip link set {port} {state}"))
+            .sh(&format!("ip link set {interface} {state}"))
             .expect("the link set");
     }
 }
 
 fn port(index: usize) -> String {
     format!("port{index}")
+}
+
+fn uplink(index: usize) -> String {
+    format!("uplink{index}")
 }
 
 /// The unicast peer of one of the first two routers.
@@ -88,48 +111,7 @@ pub(crate) fn address_of(index: usize) -> Ipv4Addr {
     Ipv4Addr::new(10, 73, 0, 1 + u8::try_from(index).expect("few routers"))
 }
 
-/// How a router takes part.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Settings {
-    pub(crate) version: u8,
-    pub(crate) priority: u8,
-    pub(crate) interval_ms: u64,
-    pub(crate) preempt: bool,
-    pub(crate) groups: u8,
-    /// Version 2's authentication type 1.
-    pub(crate) password: Option<&'static str>,
-    /// The first two routers advertise to each other alone.
-    pub(crate) unicast: bool,
-}
-
-impl Settings {
-    pub(crate) fn new(version: u8, priority: u8) -> Settings {
-        Settings {
-            version,
-            priority,
-            // The least that the version can say, or not much more.
-            interval_ms: if version == 2 { 1000 } else { 100 },
-            preempt: true,
-            groups: 1,
-            password: None,
-            unicast: false,
-        }
-    }
-
-    pub(crate) fn without_preemption(self) -> Settings {
-        Settings {
-            preempt: false,
-            ..self
-        }
-    }
-
-    /// The silence after which a backup of this priority takes over.
-    pub(crate) fn down_interval_ms(&self) -> u64 {
-        let skewed = if self.version == 2 {
-            1000
-        } else {
-            self.interval_ms
-        };
-        3 * self.interval_ms + u64::from(256 - u16::from(self.priority)) * skewed / 256
-    }
+/// The virtual address behind the first that has this number.
+pub(crate) fn virtual_address(number: u8) -> Ipv4Addr {
+    Ipv4Addr::from_bits(VIRTUAL.to_bits() + u32::from(number))
 }

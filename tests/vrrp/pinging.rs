@@ -1,6 +1,7 @@
 //! A host that goes on asking the virtual address, and what it missed.
 
 use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use lab::namespace::Namespace;
@@ -29,10 +30,15 @@ pub(crate) struct Pinged {
 }
 
 impl Pinging {
-    /// Starts it; the first answer has come when this returns.
+    /// Starts it to the first virtual address; the first answer has come when this returns.
     pub(crate) fn start(host: &Namespace) -> Pinging {
+        Pinging::start_to(host, VIRTUAL)
+    }
+
+    /// Starts it to any address.
+    pub(crate) fn start_to(host: &Namespace, to: Ipv4Addr) -> Pinging {
         let interval = INTERVAL.as_secs_f64().to_string();
-        let to = VIRTUAL.to_string();
+        let to = to.to_string();
         let words = ["ping", "-n", "-D", "-i", &interval, "-s", "16", &to];
         let mut process = host.spawn(&words).expect("ping");
         process.wait_for("icmp_seq=", PATIENCE).expect("an answer");
