@@ -205,10 +205,10 @@ impl Control {
         // not have run, are asked how far they are before their rings are emptied.
         let at = self.listen();
         let now = at.now;
+        self.look_at_links(at);
         let vrrp = self.take_vrrp(at);
         let arp = self.take(now, PuntClass::Arp, ARP_BUDGET);
         let rest = self.take(now, PuntClass::Rest, REST_BUDGET);
-        self.look_at_links(at);
         self.router.hear_workers(at, &mut self.road);
         self.router.carry_out(at, &mut self.road);
         self.router.tick(at);

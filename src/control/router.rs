@@ -176,12 +176,20 @@ impl<P: AsRef<[u8]> + AsMut<[u8]>> Router<P> {
 
     /// Takes any other frame that the workers could not finish.
     pub fn on_punt(&mut self, now: Time, port: PortIndex, packet: P) {
+        self.tell_host();
         self.host.on_punt(now, &self.routes, port, packet);
     }
 
     /// The link of a port is up, or down. Telling what is known already changes nothing.
     pub fn on_link(&mut self, at: impl Into<Moment>, port: PortIndex, up: bool) {
         self.vrrp.port_link(at, port, up);
+    }
+
+    /// Tells the host who is master, before it speaks for any virtual address: one that has just become backup does not.
+    fn tell_host(&mut self) {
+        if let Some(virtuals) = self.vrrp.take_changed_virtuals() {
+            self.host.set_virtuals(virtuals);
+        }
     }
 
     /// Forgets the neighbours on a port whose link went down.
@@ -245,6 +253,7 @@ impl<P: AsRef<[u8]> + AsMut<[u8]>> Router<P> {
     pub fn tick(&mut self, at: impl Into<Moment>) {
         let at = at.into();
         self.vrrp.tick(at);
+        self.tell_host();
         self.host.tick(at.now, &self.routes);
     }
 
@@ -266,9 +275,7 @@ impl<P: AsRef<[u8]> + AsMut<[u8]>> Router<P> {
     pub fn carry_out(&mut self, at: impl Into<Moment>, workers: &mut impl Workers<Packet = P>) {
         let at = at.into();
         loop {
-            if let Some(virtuals) = self.vrrp.take_changed_virtuals() {
-                self.host.set_virtuals(virtuals);
-            }
+            self.tell_host();
             if let Some(output) = self.host.poll_output() {
                 self.carry_out_for_host(at, output, workers);
             } else if let Some(output) = self.vrrp.poll_output() {

@@ -1,5 +1,6 @@
 //! The router without a data plane: what it has the workers do when it is configured, elected, changed and stopped.
 
+mod mastership;
 mod sharing;
 
 use std::collections::BTreeMap;

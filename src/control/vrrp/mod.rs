@@ -16,10 +16,10 @@
 //! 1. At the start and on reload: [`Vrrp::apply`]. Until [`Vrrp::port_link`] says that a port's link is up, its virtual
 //!    routers wait.
 //! 2. Each round takes the time *once, first*, and asks the workers up to when they have emptied their queues
-//!    ([`Moment`](vrrpd::Moment)); then hands over every VRRP frame that has arrived ([`Vrrp::on_frame`]), all
-//!    changes of links and all echo replies, and only then lets timers act ([`Vrrp::tick`]). A frame that arrived in time can
+//!    ([`Moment`](vrrpd::Moment)); then hands over all changes of links, every VRRP frame that has arrived
+//!    ([`Vrrp::on_frame`]) and all echo replies, and only then lets timers act ([`Vrrp::tick`]). A frame that arrived in time can
 //!    thus not come too late, however long the round takes, and whoever was not scheduled meanwhile.
-//! 3. After each round: [`Vrrp::take_changed_virtuals`] goes to the host, and then [`Vrrp::poll_output`] is carried out
+//! 3. Before the host does anything: [`Vrrp::take_changed_virtuals`] goes to it. After each round [`Vrrp::poll_output`] is carried out
 //!    until there is none.
 //! 4. It sleeps no longer than [`Vrrp::poll_timeout`] says.
 //! 5. At the end: [`Vrrp::shutdown`], and the outputs once more, so that masters resign.
