@@ -141,7 +141,7 @@ counters! {
         bad_payload = "host-bad-payload",
         /// Packets for the virtual address while another router is its master.
         virtual_of_master = "host-virtual-of-master",
-        /// Packets other than echo requests for a virtual address at which none are accepted (RFC 9568 section 6.1).
+        /// Packets for a virtual address at which none are accepted (`Accept_Mode` of RFC 9568 section 6.1).
         virtual_not_accepted = "host-virtual-not-accepted",
         /// Packets of this router itself that have no way out.
         own_unroutable = "host-own-unroutable",

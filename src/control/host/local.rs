@@ -49,6 +49,10 @@ pub fn deliver(
         counters.virtual_of_master += 1;
         return Answer::Silence;
     }
+    if group.is_some_and(|group| !group.accepts) {
+        counters.virtual_not_accepted += 1;
+        return Answer::Silence;
+    }
     if packet.protocol == Protocol::ICMP {
         return match Message::parse(packet.payload) {
             Ok(message) if message.kind == Type::ECHO_REQUEST => {
@@ -80,10 +84,6 @@ pub fn deliver(
                 Answer::Silence
             }
         };
-    }
-    if group.is_some_and(|group| !group.accepts) {
-        counters.virtual_not_accepted += 1;
-        return Answer::Silence;
     }
     match packet.protocol {
         Protocol::UDP => match Datagram::parse(packet.payload, packet.source, packet.destination) {
@@ -253,32 +253,29 @@ mod tests {
     }
 
     #[test]
-    fn the_virtual_address_answers_echo_at_its_master_alone() {
-        let request = echo_request();
-        let packet = packet(Protocol::ICMP, &request);
-        let (answer, _) = delivered(&packet, Some(&group(true, false)));
-        assert!(matches!(answer, Answer::Reply(_)));
-        assert_eq!(
-            delivered(&packet, Some(&group(false, true))),
-            (Answer::Silence, "host-virtual-of-master")
-        );
-    }
-
-    #[test]
-    fn the_virtual_address_accepts_other_packets_only_if_told_so() {
-        let datagram = udp();
-        let packet = packet(Protocol::UDP, &datagram);
-        assert_eq!(
-            delivered(&packet, Some(&group(true, false))),
-            (Answer::Silence, "host-virtual-not-accepted")
-        );
-        assert_eq!(
-            delivered(&packet, Some(&group(true, true))),
-            (
-                Answer::Error(Problem::PortUnreachable),
-                "host-port-unreachable"
-            )
-        );
+    fn the_virtual_address_accepts_packets_at_its_master_alone_and_only_if_told_so() {
+        let (echo, datagram) = (echo_request(), udp());
+        for (protocol, payload, counted) in [
+            (Protocol::ICMP, &echo, "host-echo-answered"),
+            (Protocol::UDP, &datagram, "host-port-unreachable"),
+        ] {
+            let packet = packet(protocol, payload);
+            let (answer, counter) = delivered(&packet, Some(&group(true, true)));
+            assert!(
+                answer != Answer::Silence && counter == counted,
+                "{answer:?}"
+            );
+            for (is_master, accepts, counted) in [
+                (true, false, "host-virtual-not-accepted"),
+                (false, true, "host-virtual-of-master"),
+                (false, false, "host-virtual-of-master"),
+            ] {
+                assert_eq!(
+                    delivered(&packet, Some(&group(is_master, accepts))),
+                    (Answer::Silence, counted)
+                );
+            }
+        }
     }
 
     #[test]

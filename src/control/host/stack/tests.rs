@@ -71,7 +71,7 @@ fn router_with(config: HostConfig) -> HostStack<Vec<u8>> {
         vrid: 7,
         addresses: vec![VIRTUAL],
         is_master: true,
-        accepts: false,
+        accepts: true,
         sends_from_virtual_mac: false,
     }]);
     router
