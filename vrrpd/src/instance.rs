@@ -1,23 +1,23 @@
 //! One virtual router on one port: takes what happens to it, asks the [election](crate::election), and queues what follows
-//! from its answers. The checks of what is received are in [`receive`]; the rules of the election and the
-//! layout of messages are elsewhere.
+//! from its answers. The checks of what is received are in [`receive`], what is sent is put together in [`send`]; the rules of the
+//! election and the layout of messages are elsewhere.
 
 mod receive;
+mod send;
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
 use crate::announce::Announcer;
-use crate::config::{Checksum, Config, ConfigError, Peers, Version};
+use crate::config::{Config, ConfigError, Version};
 use crate::counters::Counters;
 use crate::election::{Election, Event, Parameters, Step, Timers};
-use crate::output::{Cause, Output, State, Transition, Transmit};
-use crate::refusal::Refusal;
+use crate::output::{Cause, Output, State, Transition};
+use crate::refusal::{Mismatch, Refusal};
 use crate::status::{Obstacle, Status};
 use crate::time::{Moment, Time};
 use crate::track::Tracks;
 use crate::wire::v3::PseudoHeader;
-use crate::wire::{Family, Fields, PRIORITY_STOP, v2, v3};
 
 /// The most outputs that wait for the driver. One entry makes at most one per unicast peer, a burst of
 /// announcements and a few events, so a driver that drains after each entry never meets it.
@@ -94,7 +94,7 @@ impl VirtualRouter {
     }
 
     /// Takes a received packet, whose payload names this virtual router (see
-    /// [`Header::parse`](crate::wire::Header::parse)).
+    /// [`Header::parse`](crate::wire::Header::parse)). Returns what is odd about it, if it was accepted all the same.
     ///
     /// # Errors
     ///
@@ -103,7 +103,7 @@ impl VirtualRouter {
         &mut self,
         at: impl Into<Moment>,
         received: &Received<'_>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Option<Mismatch>, Refusal> {
         self.observe(at.into());
         self.dispatch(received)
             .inspect_err(|refusal| *refusal.counter(&mut self.counters) += 1)
@@ -376,54 +376,6 @@ impl VirtualRouter {
                 self.announcer.stop();
             }
             self.queue(Output::StateChanged(transition));
-        }
-    }
-
-    fn advertise(&mut self, priority: u8) {
-        // Over a dead link not even a farewell arrives.
-        if !self.link_up {
-            return;
-        }
-        let group = [self.config.family().group()];
-        let destinations = match &self.config.peers {
-            Peers::Multicast => &group[..],
-            Peers::Unicast { addresses, .. } => addresses,
-        };
-        let fields = Fields {
-            vrid: self.config.vrid,
-            priority,
-            interval: self.config.interval,
-            addresses: &self.config.addresses,
-        };
-        let src = self.local;
-        let transmits: Vec<Transmit> = destinations
-            .iter()
-            .map(|dst| Transmit {
-                src,
-                dst: *dst,
-                payload: match &self.config.version {
-                    Version::V2 { authentication } => v2::emit(&fields, authentication),
-                    Version::V3 { checksum } => {
-                        v3::emit(&fields, src, *dst, self.pseudo_header(*checksum))
-                    }
-                },
-            })
-            .collect();
-        for transmit in transmits {
-            self.counters.advertisement_sent += 1;
-            self.counters.priority_zero_pkts_sent += u64::from(priority == PRIORITY_STOP);
-            self.queue(Output::Transmit(transmit));
-        }
-    }
-
-    /// How a checksum is computed now, `option` being configured.
-    fn pseudo_header(&self, option: Checksum) -> PseudoHeader {
-        match (self.config.family(), option) {
-            (Family::Ipv6, _) | (Family::Ipv4, Checksum::With) => PseudoHeader::With,
-            (Family::Ipv4, Checksum::Without) => PseudoHeader::Without,
-            (Family::Ipv4, Checksum::Auto) => {
-                self.pseudo_header_heard.unwrap_or(PseudoHeader::Without)
-            }
         }
     }
 

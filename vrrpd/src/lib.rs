@@ -74,7 +74,7 @@ pub use config::{Announcements, Checksum, Config, ConfigError, Peers, Version};
 pub use counters::Counters;
 pub use instance::{Received, VirtualRouter};
 pub use output::{Cause, Output, State, Transition, Transmit};
-pub use refusal::Refusal;
+pub use refusal::{Mismatch, Refusal};
 pub use status::{Obstacle, Status};
 pub use time::{Moment, Time};
 pub use track::{Track, Verdict, Weight};

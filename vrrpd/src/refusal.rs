@@ -1,5 +1,7 @@
-//! Why a received message is refused, and under which counter. Nothing else happens on a refusal.
+//! Why a received message is refused, and under which counter; nothing else happens on a refusal. And what of an accepted one
+//! an operator should look at.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -104,4 +106,32 @@ impl Refusal {
             Refusal::UnknownPeer => &mut counters.unknown_peer_pkts_rcvd,
         }
     }
+}
+
+/// In what an advertisement that is accepted differs from the configuration here: the standard lets it pass, and yet somebody has
+/// most likely made a mistake. Each has its counter in [`Counters`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
+pub enum Mismatch {
+    /// Two routers believe that the virtual addresses are their own (RFC 9568 §7.1).
+    #[error("{router} has priority 255 as well, which is for the one owner of the addresses")]
+    Owner {
+        /// The other one.
+        router: IpAddr,
+    },
+    /// Another list of addresses, from which version 3 does not protect (RFC 9568 §7.1); some peers refuse what is sent here then.
+    #[error("{router} lists other virtual addresses than those configured here")]
+    AddressList {
+        /// Whose list.
+        router: IpAddr,
+    },
+    /// Another interval, which version 3 follows (RFC 9568 §6.4.2).
+    #[error("{router} advertises every {received:?}, here {configured:?} is configured")]
+    Interval {
+        /// Whose interval.
+        router: IpAddr,
+        /// What it says.
+        received: Duration,
+        /// What is configured.
+        configured: Duration,
+    },
 }

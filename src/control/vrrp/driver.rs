@@ -5,6 +5,7 @@
 //! |---|---|
 //! | this one | [`Vrrp`]: who is told what, and when |
 //! | `apply.rs` | a configuration comes into force |
+//! | `complaints.rs` | which packets that are refused, or odd, the operator is told of |
 //! | `group.rs` | one virtual router, and what it asks for |
 //! | `output.rs` | what the control loop is asked to do |
 //! | `review.rs` | reviews at the operator's word |
@@ -26,6 +27,7 @@ use super::tracking::{Ping, Tracker};
 use crate::control::host::{PortIndex, Virtual};
 
 mod apply;
+mod complaints;
 mod group;
 mod output;
 mod review;
@@ -38,6 +40,7 @@ pub use output::{Charge, GroupKey, Output};
 pub use review::Asked;
 pub use shared::OrderError;
 
+use complaints::{Complaint, Complaints};
 use group::Group;
 use output::Outbox;
 use shared::Boots;
@@ -65,6 +68,7 @@ pub struct Vrrp {
     due: BTreeSet<(Time, GroupKey)>,
     tracker: Tracker,
     strays: StrayCounters,
+    complaints: Complaints,
     outbox: Outbox,
     virtuals_changed: bool,
     /// Since the last tick: how many virtual routers noticed a stall, and the longest.
@@ -112,10 +116,15 @@ impl Vrrp {
         }
         match self.enter(at, key, |router| router.receive(at, &received)) {
             None => self.strays.vrid_errors += 1,
-            Some(Ok(())) => self.accepted(at, key, received.src),
+            Some(Ok(mismatch)) => {
+                self.accepted(at, key, received.src);
+                if let Some(mismatch) = mismatch {
+                    self.complain(at, key, received.src, Complaint::Mismatch(mismatch));
+                }
+            }
             // Counted by the virtual router under its reason.
             Some(Err(refusal)) => {
-                tracing::debug!(port, vrid, from = %received.src, "VRRP packet refused: {refusal}");
+                self.complain(at, key, received.src, Complaint::Refused(refusal));
             }
         }
     }

@@ -5,12 +5,15 @@ use std::net::IpAddr;
 use super::{Received, VirtualRouter};
 use crate::config::{Peers, Version};
 use crate::election::{Event, Heard};
-use crate::refusal::Refusal;
+use crate::refusal::{Mismatch, Refusal};
 use crate::wire::{Family, Header, PRIORITY_OWNER, PRIORITY_STOP, TYPE_ADVERTISEMENT, v2, v3};
 
 impl VirtualRouter {
     /// The checks that any message passes, and then those of its type.
-    pub(super) fn dispatch(&mut self, received: &Received<'_>) -> Result<(), Refusal> {
+    pub(super) fn dispatch(
+        &mut self,
+        received: &Received<'_>,
+    ) -> Result<Option<Mismatch>, Refusal> {
         let Received {
             src,
             dst,
@@ -45,7 +48,10 @@ impl VirtualRouter {
         }
     }
 
-    fn receive_advertisement(&mut self, received: &Received<'_>) -> Result<(), Refusal> {
+    fn receive_advertisement(
+        &mut self,
+        received: &Received<'_>,
+    ) -> Result<Option<Mismatch>, Refusal> {
         let Received {
             src, dst, payload, ..
         } = *received;
@@ -86,9 +92,9 @@ impl VirtualRouter {
                 (heard, self.addresses_match(advertisement.addresses()))
             }
         };
-        self.count_accepted(&heard, addresses_match);
+        let mismatch = self.count_accepted(&heard, addresses_match);
         self.step(Event::Advertisement(heard));
-        Ok(())
+        Ok(mismatch)
     }
 
     /// Whether an advertisement on its way from `src` to `dst` may have a say. The place for further conditions on who
@@ -119,13 +125,29 @@ impl VirtualRouter {
         received == configured
     }
 
-    fn count_accepted(&mut self, heard: &Heard, addresses_match: bool) {
+    /// Counts an advertisement that is accepted, with what is odd about it; returns the gravest of that.
+    fn count_accepted(&mut self, heard: &Heard, addresses_match: bool) -> Option<Mismatch> {
+        let (router, configured) = (heard.router, self.config.interval);
+        let owner = heard.priority == PRIORITY_OWNER && self.config.is_owner();
+        let interval = heard.interval != configured;
         let counters = &mut self.counters;
         counters.advertisement_rcvd += 1;
         counters.priority_zero_pkts_rcvd += u64::from(heard.priority == PRIORITY_STOP);
-        counters.interval_errors += u64::from(heard.interval != self.config.interval);
+        counters.interval_errors += u64::from(interval);
         counters.address_list_errors += u64::from(!addresses_match);
-        counters.owner_conflicts +=
-            u64::from(heard.priority == PRIORITY_OWNER && self.config.is_owner());
+        counters.owner_conflicts += u64::from(owner);
+        if owner {
+            Some(Mismatch::Owner { router })
+        } else if !addresses_match {
+            Some(Mismatch::AddressList { router })
+        } else if interval {
+            Some(Mismatch::Interval {
+                router,
+                received: heard.interval,
+                configured,
+            })
+        } else {
+            None
+        }
     }
 }

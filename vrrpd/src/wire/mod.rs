@@ -156,6 +156,22 @@ impl Header {
     }
 }
 
+/// Checks that `message` is an advertisement of `version`, the first two things that every decoder asks.
+pub(crate) fn check_advertisement(message: &[u8], version: u8) -> Result<(), Refusal> {
+    let header = Header::parse(message)?;
+    if header.version != version {
+        return Err(Refusal::Version {
+            received: header.version,
+        });
+    }
+    if header.message_type != TYPE_ADVERTISEMENT {
+        return Err(Refusal::Type {
+            received: header.message_type,
+        });
+    }
+    Ok(())
+}
+
 /// What an advertisement of either version says; the input of both `emit`s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fields<'a> {

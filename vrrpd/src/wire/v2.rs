@@ -20,7 +20,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::checksum::Sum;
-use super::{Family, Fields, HEADER_LEN, Header, TYPE_ADVERTISEMENT, addresses, put_checksum};
+use super::{
+    Family, Fields, HEADER_LEN, TYPE_ADVERTISEMENT, addresses, check_advertisement, put_checksum,
+};
 use crate::Refusal;
 
 /// The version number.
@@ -104,19 +106,7 @@ impl<'a> Advertisement<'a> {
     /// [`Refusal::Version`], [`Refusal::Type`], [`Refusal::Length`] unless the length is exactly what the address
     /// count asks for, [`Refusal::Checksum`]; checked in this order.
     pub fn parse(message: &'a [u8]) -> Result<Advertisement<'a>, Refusal> {
-        let Header {
-            version,
-            message_type,
-            ..
-        } = Header::parse(message)?;
-        if version != VERSION {
-            return Err(Refusal::Version { received: version });
-        }
-        if message_type != TYPE_ADVERTISEMENT {
-            return Err(Refusal::Type {
-                received: message_type,
-            });
-        }
+        check_advertisement(message, VERSION)?;
         let too_short = Refusal::Length {
             expected: HEADER_LEN + AUTHENTICATION_LEN,
             received: message.len(),

@@ -23,7 +23,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::checksum::Sum;
-use super::{Family, Fields, HEADER_LEN, Header, TYPE_ADVERTISEMENT, addresses, put_checksum};
+use super::{
+    Family, Fields, HEADER_LEN, TYPE_ADVERTISEMENT, addresses, check_advertisement, put_checksum,
+};
 use crate::Refusal;
 
 /// The version number.
@@ -62,19 +64,7 @@ impl<'a> Advertisement<'a> {
         src: IpAddr,
         dst: IpAddr,
     ) -> Result<Advertisement<'a>, Refusal> {
-        let Header {
-            version,
-            message_type,
-            ..
-        } = Header::parse(message)?;
-        if version != VERSION {
-            return Err(Refusal::Version { received: version });
-        }
-        if message_type != TYPE_ADVERTISEMENT {
-            return Err(Refusal::Type {
-                received: message_type,
-            });
-        }
+        check_advertisement(message, VERSION)?;
         let too_short = Refusal::Length {
             expected: HEADER_LEN,
             received: message.len(),

@@ -145,6 +145,25 @@ proptest! {
     }
 
     #[test]
+    fn of_masters_that_come_to_hear_each_other_the_highest_priority_is_left_and_of_equals_the_highest_address(
+        group in prop::collection::vec((prop_oneof![3 => Just(100), 1 => 1..=255_u8], 1..=100_u64), 2..=5),
+        preempt: bool,
+        more in 0..1000_u64,
+    ) {
+        let mut lan = lan(&group, preempt);
+        lan.loses = |_| true;
+        // The longest down interval, and a moment of anybody's interval.
+        lan.run(Duration::from_millis(4000 + more));
+        prop_assert_eq!(lan.masters().len(), group.len());
+        lan.loses = |_| false;
+        lan.run(Duration::from_secs(1) + LATENCY);
+        let priority = |node: &usize| group[*node].0;
+        // Addresses rise with the number, and of equals the last is the maximum.
+        let best = (0..group.len()).max_by_key(priority);
+        prop_assert_eq!(lan.masters(), Vec::from_iter(best));
+    }
+
+    #[test]
     fn while_messages_arrive_two_masters_last_no_longer_than_one_exchange(
         group in group(), preempt: bool, faults in prop::collection::vec(fault(5, false), 0..40),
     ) {

@@ -286,7 +286,7 @@ fn the_checksum_follows_the_peers_or_the_option() {
                             payload: &payload,
                         },
                     )
-                    .unwrap()
+                    .unwrap();
             });
         }
         lan.run(10 * SECOND);

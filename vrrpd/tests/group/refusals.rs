@@ -6,8 +6,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 use vrrpd::wire::{Family, Fields, GROUP_IPV4, TTL, v2, v3};
 use vrrpd::{
-    Authentication, Config, Counters, Peers, PseudoHeader, Received, Refusal, Time, Version,
-    VirtualRouter, Vrid,
+    Authentication, Config, Counters, Mismatch, Peers, PseudoHeader, Received, Refusal, Time,
+    Version, VirtualRouter, Vrid,
 };
 
 use crate::lan::{address, config, gateway};
@@ -59,7 +59,7 @@ fn router(config: Config) -> VirtualRouter {
     router
 }
 
-fn receive(router: &mut VirtualRouter, packet: &Packet) -> Result<(), Refusal> {
+fn receive(router: &mut VirtualRouter, packet: &Packet) -> Result<Option<Mismatch>, Refusal> {
     let Packet {
         src,
         dst,
@@ -118,14 +118,14 @@ fn config_v2(authentication: Authentication) -> Config {
 #[test]
 fn what_is_right_is_accepted() {
     let mut three = router(config(100, 1000));
-    assert_eq!(receive(&mut three, &packet_v3()), Ok(()));
+    assert_eq!(receive(&mut three, &packet_v3()), Ok(None));
     let mut two = router(config_v2(Authentication::None));
     assert_eq!(
         receive(
             &mut two,
             &packet_v2(&fields(&[gateway()]), &Authentication::None)
         ),
-        Ok(())
+        Ok(None)
     );
     for router in [three, two] {
         assert_eq!(
@@ -209,6 +209,9 @@ fn version_2_refuses_by_its_own_rules() {
 #[test]
 fn an_address_list_that_differs_is_counted_and_accepted_where_the_rfc_says() {
     let others = [address(9)];
+    let odd = Ok(Some(Mismatch::AddressList {
+        router: address(PEER),
+    }));
     let mut three = router(config(100, 1000));
     let (src, dst) = (address(PEER), GROUP_IPV4.into());
     let payload = v3::emit(&fields(&others), src, dst, PseudoHeader::Without);
@@ -220,7 +223,7 @@ fn an_address_list_that_differs_is_counted_and_accepted_where_the_rfc_says() {
                 ..packet_v3()
             }
         ),
-        Ok(())
+        odd
     );
 
     // Version 2: from the owner of the addresses.
@@ -231,13 +234,52 @@ fn an_address_list_that_differs_is_counted_and_accepted_where_the_rfc_says() {
     };
     assert_eq!(
         receive(&mut two, &packet_v2(&owner, &Authentication::None)),
-        Ok(())
+        odd
     );
     for router in [three, two] {
         assert_eq!(
             moved(&Counters::default(), router.counters()),
             [("advertisement-rcvd", 1), ("address-list-errors", 1)]
         );
+    }
+}
+
+#[test]
+fn another_owner_and_another_interval_are_told_of() {
+    let addresses = [gateway()];
+    let heard = |config: Config, priority, interval| {
+        let fields = Fields {
+            priority,
+            interval,
+            ..fields(&addresses)
+        };
+        let (src, dst) = (address(PEER), GROUP_IPV4.into());
+        let payload = v3::emit(&fields, src, dst, PseudoHeader::Without);
+        let packet = Packet {
+            payload,
+            ..packet_v3()
+        };
+        receive(&mut router(config), &packet)
+    };
+    let peer = address(PEER);
+    let (usual, slow) = (Duration::from_secs(1), Duration::from_secs(2));
+    for (priority, sent, interval, odd) in [
+        (254, 255, usual, None),
+        (255, 254, usual, None),
+        // The gravest is told.
+        (255, 255, slow, Some(Mismatch::Owner { router: peer })),
+        (
+            100,
+            50,
+            slow,
+            Some(Mismatch::Interval {
+                router: peer,
+                received: slow,
+                configured: usual,
+            }),
+        ),
+    ] {
+        assert_eq!(heard(config(priority, 1000), sent, interval), Ok(odd));
     }
 }
 
@@ -261,7 +303,7 @@ fn the_order_of_the_address_list_does_not_matter() {
                 ..packet_v3()
             }
         ),
-        Ok(())
+        Ok(None)
     );
     assert_eq!(router.counters().address_list_errors, 0);
 }
@@ -287,7 +329,7 @@ fn unicast_peers_are_the_configured_ones() {
     };
     assert_eq!(
         receive(&mut router(unicast()), &to_own(address(PEER), 250)),
-        Ok(())
+        Ok(None)
     );
     assert_refused(unicast(), &to_own(address(PEER), 249), "ip-ttl-errors");
     assert_refused(
@@ -350,6 +392,6 @@ fn each_family_has_its_own_virtual_router() {
                 payload
             }
         ),
-        Ok(())
+        Ok(None)
     );
 }

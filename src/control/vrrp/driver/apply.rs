@@ -101,6 +101,7 @@ impl Vrrp {
             }
             self.forget_sharing(key, group.sharing);
         }
+        self.complaints.forget(key);
         self.outbox.push(Output::Charge {
             group: key,
             charge: None,
