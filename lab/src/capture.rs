@@ -89,6 +89,12 @@ pub struct Captured {
 }
 
 impl Captured {
+    /// What somebody else wrote into a pcap file.
+    #[must_use]
+    pub fn in_file(file: PathBuf) -> Self {
+        Self { file }
+    }
+
     /// The pcap file.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -100,10 +106,24 @@ impl Captured {
     /// # Errors
     /// When tshark does not know a field or the filter.
     pub fn fields(&self, display_filter: &str, fields: &[&str]) -> Result<Vec<String>> {
+        self.fields_with(&[], display_filter, fields)
+    }
+
+    /// The same with further options of tshark.
+    ///
+    /// # Errors
+    /// When tshark does not know a field, the filter or an option.
+    pub fn fields_with(
+        &self,
+        options: &[&str],
+        display_filter: &str,
+        fields: &[&str],
+    ) -> Result<Vec<String>> {
         let mut tshark = crate::process::command("tshark");
         tshark
             .args(["-n", "-r"])
             .arg(&self.file)
+            .args(options)
             .args(["-Y", display_filter, "-T", "fields"]);
         fields.iter().for_each(|field| {
             tshark.args(["-e", field]);

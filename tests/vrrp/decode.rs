@@ -1,105 +1,139 @@
 //! What tshark makes of everything that is sent.
 
 use std::net::{IpAddr, Ipv6Addr};
-use std::path::Path;
 use std::time::Duration;
 
-use lab::capture::Capture;
-use lab::poll;
-use lab::process::{Process, command};
+use lab::capture::{Capture, Captured};
 use vrrpd::wire::PROTOCOL;
 use vrrpd::{Checksum, Config, Output, Time, Version, VirtualRouter, Vrid};
 
-use crate::member::{Member, PATIENCE};
+use crate::member::Member;
 use crate::network::Lan;
+use crate::router::{await_alone, await_heard, await_master};
 use crate::settings::Settings;
 
 /// Wireshark's expert severity of a warning; errors are above.
 const WARNING: &str = "_ws.expert.severity >= 0x00600000";
 /// Wireshark's value for a checksum that is right.
 const GOOD: &str = "1";
+/// Has it leave the pseudo-header out over IPv4, as RFC 9568 says; of itself it counts it.
+const TO_THE_LETTER: [&str; 2] = ["-o", "vrrp.v3_checksum_as_in_v2:TRUE"];
+const VIRTUAL_MAC: &str = "00:00:5e:00:01:07";
 
-fn tshark(file: &Path, display_filter: &str, fields: &[&str]) -> Vec<String> {
-    let mut tshark = command("tshark");
-    tshark.args(["-n", "-r"]).arg(file);
-    tshark.args(["-Y", display_filter, "-T", "fields"]);
-    for field in fields {
-        tshark.args(["-e", field]);
-    }
-    let said = Process::spawn(tshark).expect("tshark");
-    let said = said.succeed(PATIENCE).expect("tshark");
-    said.lines().map(str::to_owned).collect()
-}
-
-/// Wants every packet decoded as VRRP of this version with a right checksum, and no packet with a warning.
-fn decodes(file: &Path, version: u8, at_least: usize) {
-    let fields = ["vrrp.version", "vrrp.checksum.status", "vrrp.prio"];
-    let decoded = tshark(file, "vrrp", &fields);
-    assert!(decoded.len() >= at_least, "{decoded:?}");
+/// Wants every packet of VRRP's protocol decoded as this version with a right checksum, and no packet at all with a warning. How many
+/// there are.
+fn decodes(captured: &Captured, options: &[&str], version: u8) -> usize {
+    let fields = |filter: &str, fields: &[&str]| {
+        captured
+            .fields_with(options, filter, fields)
+            .expect("tshark")
+    };
+    let decoded = fields(
+        "ip.proto == 112 or ipv6.nxt == 112",
+        &["vrrp.version", "vrrp.checksum.status", "vrrp.prio"],
+    );
     let expected = format!("{version}\t{GOOD}\t");
     for packet in &decoded {
         assert!(packet.starts_with(&expected), "{packet}");
     }
-    let warned = tshark(file, WARNING, &["frame.number", "_ws.expert.message"]);
+    let warned = fields(WARNING, &["frame.number", "_ws.expert.message"]);
     assert_eq!(warned, Vec::<String>::new());
+    decoded.len()
 }
 
-fn an_election_decodes(version: u8) {
+/// Two routers elect a master, which resigns, so that a priority of 0 and a second take-over are among the packets; then the other does.
+fn election(settings: Settings, further: &str, look: impl FnOnce(&Captured)) {
     let lan = Lan::new(2);
     let capture = Capture::start(lan.host_end(), "").expect("a capture");
-    let low = Member::start(&lan, 0, &Settings::new(version, 100));
-    let high = Member::start(&lan, 1, &Settings::new(version, 150));
-    poll::until("a master", PATIENCE, || Ok(high.is_master().then_some(()))).expect("a master");
-    // It resigns, so that a priority of 0 and a second take-over are among the packets.
+    let low = Member::start_with(&lan, 0, &settings.with_priority(100), further);
+    let high = Member::start_with(&lan, 1, &settings.with_priority(150), further);
+    await_master(&high, &low);
+    await_heard(&low);
+    assert_eq!(low.refusals(), []);
     high.stop();
-    poll::until("the other", PATIENCE, || Ok(low.is_master().then_some(()))).expect("a master");
+    await_alone(&low);
     low.stop();
-    let captured = capture.finish().expect("a capture");
-    decodes(captured.path(), version, 4);
-    let resigned = tshark(captured.path(), "vrrp.prio == 0", &["ip.src"]);
-    assert_eq!(resigned, ["10.73.0.2", "10.73.0.1"]);
-    let announced = tshark(
-        captured.path(),
-        "arp.isgratuitous",
-        &["arp.src.hw_mac", "eth.src"],
-    );
-    assert!(announced.len() >= 2, "{announced:?}");
-    for line in announced {
-        let (payload, frame) = line.split_once('\t').expect("two fields");
-        assert_eq!(payload, "00:00:5e:00:01:07");
-        assert_ne!(frame, payload, "a frame from the virtual MAC");
-    }
+    look(&capture.finish().expect("a capture"));
+}
+
+/// Who sent what by the fields, from the frames that match.
+fn seen(captured: &Captured, filter: &str, fields: &[&str]) -> Vec<String> {
+    captured.fields(filter, fields).expect("tshark")
+}
+
+fn an_election_decodes(settings: Settings, options: &[&str]) {
+    election(settings, "", |captured| {
+        assert!(decodes(captured, options, settings.version) >= 7);
+        let resigned = seen(captured, "vrrp.prio == 0", &["ip.src"]);
+        assert_eq!(resigned, ["10.73.0.2", "10.73.0.1"]);
+        let announced = seen(captured, "arp.isgratuitous", &["arp.src.hw_mac", "eth.src"]);
+        assert!(announced.len() >= 2, "{announced:?}");
+        for line in announced {
+            let (payload, frame) = line.split_once('\t').expect("two fields");
+            assert_eq!(payload, VIRTUAL_MAC);
+            assert_ne!(frame, payload, "a frame from the virtual MAC");
+        }
+        let from_virtual = format!("eth.src == {VIRTUAL_MAC}");
+        assert_eq!(seen(captured, &from_virtual, &["frame.number"]).len(), 0);
+    });
 }
 
 #[test]
-fn advertisements_come_from_the_virtual_mac_if_the_operator_wants_that() {
-    let lan = Lan::new(2);
-    let capture = Capture::start(lan.host_end(), "").expect("a capture");
+fn advertisements_and_announcements_come_from_the_virtual_mac_if_the_operator_wants_that() {
     let further = "source-mac = \"virtual\"";
-    let low = Member::start_with(&lan, 0, &Settings::new(3, 100), further);
-    let high = Member::start_with(&lan, 1, &Settings::new(3, 150), further);
-    poll::until("a master", PATIENCE, || Ok(high.is_master().then_some(()))).expect("a master");
-    high.stop();
-    poll::until("the other", PATIENCE, || Ok(low.is_master().then_some(()))).expect("a master");
-    assert_eq!(low.refusals(), []);
-    low.stop();
-    let captured = capture.finish().expect("a capture");
-    decodes(captured.path(), 3, 4);
-    let sources = tshark(captured.path(), "vrrp", &["eth.src"]);
-    assert!(
-        sources.iter().all(|source| source == "00:00:5e:00:01:07"),
-        "{sources:?}"
-    );
+    election(Settings::new(3, 0), further, |captured| {
+        assert!(decodes(captured, &[], 3) >= 7);
+        let sources = seen(captured, "vrrp or arp.isgratuitous", &["eth.src"]);
+        assert!(
+            sources.iter().all(|source| source == VIRTUAL_MAC),
+            "{sources:?}"
+        );
+    });
 }
 
 #[test]
 fn tshark_decodes_every_packet_of_version_2_without_a_warning() {
-    an_election_decodes(2);
+    an_election_decodes(Settings::new(2, 0), &[]);
+}
+
+#[test]
+fn tshark_decodes_every_packet_of_version_2_with_a_password_without_a_warning() {
+    let with = |password| Settings {
+        password,
+        ..Settings::new(2, 0)
+    };
+    an_election_decodes(with(Some("sesame")), &[]);
 }
 
 #[test]
 fn tshark_decodes_every_packet_of_version_3_over_ipv4_without_a_warning() {
-    an_election_decodes(3);
+    an_election_decodes(Settings::new(3, 0), &[]);
+}
+
+#[test]
+fn tshark_decodes_every_packet_of_version_3_whose_checksum_is_rfc_9568s_to_the_letter() {
+    let settings = Settings {
+        checksum: "without-pseudo-header",
+        ..Settings::new(3, 0)
+    };
+    an_election_decodes(settings, &TO_THE_LETTER);
+}
+
+#[test]
+fn tshark_decodes_every_packet_between_unicast_peers_and_of_many_addresses_without_a_warning() {
+    const ADDRESSES: u8 = 20;
+    let settings = Settings {
+        unicast: true,
+        addresses: ADDRESSES,
+        ..Settings::new(3, 0)
+    };
+    election(settings, "", |captured| {
+        let packets = decodes(captured, &[], 3);
+        assert!(packets >= 7);
+        let counts = seen(captured, "vrrp", &["vrrp.addr_count"]);
+        assert_eq!(counts, vec![ADDRESSES.to_string(); packets]);
+        assert_eq!(seen(captured, "ip.dst == 224.0.0.18", &["ip.src"]).len(), 0);
+    });
 }
 
 /// An IPv6 packet in an Ethernet frame; the packet road has none yet.
@@ -161,9 +195,10 @@ fn tshark_decodes_every_packet_of_version_3_over_ipv6_without_a_warning() {
     }
     let file = std::env::temp_dir().join(format!("vrrp-ipv6-{}.pcap", std::process::id()));
     std::fs::write(&file, pcap(&frames)).expect("a file");
-    decodes(&file, 3, frames.len());
+    let captured = Captured::in_file(file.clone());
+    assert_eq!(decodes(&captured, &[], 3), frames.len());
     assert_eq!(
-        tshark(&file, "vrrp.prio == 0", &["vrrp.virt_rtr_id"]),
+        seen(&captured, "vrrp.prio == 0", &["vrrp.virt_rtr_id"]),
         ["7"]
     );
 
@@ -171,7 +206,7 @@ fn tshark_decodes_every_packet_of_version_3_over_ipv6_without_a_warning() {
     let last = frames[0].len() - 1;
     frames[0][last] ^= 1;
     std::fs::write(&file, pcap(&frames)).expect("a file");
-    let right = tshark(&file, "vrrp.checksum.status == 1", &["frame.number"]);
+    let right = seen(&captured, "vrrp.checksum.status == 1", &["frame.number"]);
     assert_eq!(right.len(), frames.len() - 1);
     std::fs::remove_file(&file).expect("the file gone");
 }

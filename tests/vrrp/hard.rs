@@ -1,18 +1,15 @@
 //! Our routers under hard conditions: stopped, starved, flooded, with as many groups as a port can have.
 
-use std::net::Ipv4Addr;
 use std::time::Instant;
 
-use dataplane::addr::MacAddr;
-use dataplane::wire::arp::{Operation, Packet};
-use lab::link::End;
 use lab::packet_socket::PacketSocket;
 use lab::poll;
 use lab::process::{Process, command};
 use nix::sys::signal::Signal;
 
+use crate::answers::arp_request;
 use crate::member::{Member, PATIENCE};
-use crate::network::{INTERFACE, Lan, VIRTUAL, VRID, address_of};
+use crate::network::{Lan, address_of};
 use crate::settings::Settings;
 use crate::watch::{Watch, longest_dispute};
 
@@ -102,61 +99,6 @@ fn a_port_with_255_groups_elects_and_fails_over() {
     .expect("a fail-over");
 }
 
-/// A request for the virtual address, from a station of its own each time.
-fn request(number: u32) -> Vec<u8> {
-    let [_, a, b, c] = number.to_be_bytes();
-    let sender_mac = MacAddr([2, 0xaa, 0, a, b, c]);
-    let mut frame = vec![0xff; 6];
-    frame.extend(sender_mac.0);
-    frame.extend([0x08, 0x06]);
-    let asked = Packet {
-        operation: Operation::Request,
-        sender_mac,
-        sender: Ipv4Addr::new(10, 73, 128 | b & 0x3f, c),
-        target_mac: MacAddr([0; 6]),
-        target: VIRTUAL,
-    };
-    asked.emit(&mut frame);
-    frame.resize(60, 0);
-    frame
-}
-
-#[test]
-fn the_master_alone_answers_for_the_virtual_address_and_with_the_virtual_mac() {
-    const REQUESTS: u32 = 5;
-    let lan = Lan::new(3);
-    let settings = |index: usize| Settings::new(3, [100, 200, 150][index]);
-    let start = |index| Member::start(&lan, index, &settings(index));
-    let routers = [start(0), start(1), start(2)];
-    poll::until("the second as the only master", PATIENCE, || {
-        let masters: Vec<bool> = routers.iter().map(Member::is_master).collect();
-        Ok((masters == [false, true, false]).then_some(()))
-    })
-    .expect("a master");
-    let master = End::of(lan.router(1), INTERFACE).mac().expect("a MAC");
-    let socket = PacketSocket::open(lan.host_end()).expect("a socket");
-    let answered = |frame: &[u8]| {
-        let packet = Packet::parse(frame.get(14..)?).ok()?;
-        let from = frame.get(6..12)?.to_vec();
-        let answers = packet.operation == Operation::Reply && packet.sender == VIRTUAL;
-        answers.then_some((from, packet.sender_mac))
-    };
-    for number in 0..REQUESTS {
-        socket.send(&request(number)).expect("sent");
-    }
-    let (mut answers, mut advertisements) = (Vec::new(), 0);
-    // By the third advertisement everybody has had time to answer who should not.
-    while advertisements < 3 {
-        let frame = socket.receive(PATIENCE).expect("a frame");
-        let frame = frame.expect("advertisements");
-        answers.extend(answered(&frame));
-        advertisements += usize::from(frame.get(23) == Some(&vrrpd::wire::PROTOCOL));
-    }
-    let master: MacAddr = master.parse().expect("a MAC");
-    let expected = (master.0.to_vec(), MacAddr::virtual_v4(VRID));
-    assert_eq!(answers, vec![expected; REQUESTS as usize]);
-}
-
 #[test]
 fn a_master_whose_workers_are_stopped_is_replaced_and_listens_before_it_is_master_again() {
     let lan = Lan::new(2);
@@ -218,7 +160,7 @@ fn a_storm_of_arp_requests_makes_nobody_take_over() {
         for _ in 0..10_000 {
             number += 1;
             // What the link does not take is no part of the storm.
-            sent += u64::from(storm.send(&request(number)).is_ok());
+            sent += u64::from(storm.send(&arp_request(number)).is_ok());
         }
         let least = arp_frames(&first).min(arp_frames(&second));
         Ok((least >= STORM_FRAMES).then_some(least))

@@ -6,15 +6,18 @@
     reason = "a test that meets the impossible should stop there and say so"
 )]
 
-mod alone;
+mod answers;
 mod decode;
 mod elections;
 mod hard;
 mod keepalived;
+mod kills;
 mod member;
 mod network;
+mod operator;
 mod options;
 mod pinging;
+mod refused;
 mod router;
 mod settings;
 mod takeovers;

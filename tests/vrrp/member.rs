@@ -33,6 +33,7 @@ pub(crate) struct Change {
     pub(crate) at: f64,
     pub(crate) vrid: u8,
     pub(crate) to: String,
+    pub(crate) cause: String,
 }
 
 impl<'a> Member<'a> {
@@ -79,11 +80,12 @@ impl<'a> Member<'a> {
         self.end();
     }
 
-    /// Ends it as an operator would.
-    pub(crate) fn stop(self) {
+    /// Ends it as an operator would; what it said.
+    pub(crate) fn stop(self) -> String {
         self.signal(Signal::SIGTERM);
         let finished = self.end();
         assert!(finished.status.success(), "{finished:?}");
+        finished.stdout + &finished.stderr
     }
 
     fn end(self) -> Finished {
@@ -95,9 +97,19 @@ impl<'a> Member<'a> {
         self.manifold.ask(command).expect("an answer")
     }
 
+    /// The answer to a command, as a person sees it.
+    pub(crate) fn table(&self, command: &str) -> String {
+        self.manifold.ctl(command).expect("an answer")
+    }
+
     /// What `show vrrp` shows.
     pub(crate) fn show(&self) -> Value {
         self.json("show vrrp")
+    }
+
+    /// What it shows of the first virtual router.
+    pub(crate) fn group(&self) -> Value {
+        self.show()["virtual_routers"][0].take()
     }
 
     pub(crate) fn states(&self) -> Vec<String> {
@@ -113,9 +125,8 @@ impl<'a> Member<'a> {
 
     /// Why the state of its first group changed last.
     pub(crate) fn last_cause(&self) -> String {
-        let shown = self.show();
-        let transitions = &shown["virtual_routers"][0]["transitions"];
-        let last = transitions.as_array().and_then(|all| all.last());
+        let shown = self.group();
+        let last = shown["transitions"].as_array().and_then(|all| all.last());
         let cause = last.and_then(|last| last["cause"].as_str());
         cause.expect("a change of state").to_owned()
     }
@@ -152,7 +163,7 @@ impl<'a> Member<'a> {
 
     /// Every change of state that it has logged.
     pub(crate) fn changes(&self) -> Vec<Change> {
-        self.said().lines().filter_map(change).collect()
+        changes(&self.said())
     }
 
     /// Seconds of CPU time that its control thread has used, which is the first of its threads.
@@ -291,6 +302,11 @@ fn seconds(text: &str) -> Option<f64> {
     Some(midnight + (hours * 60.0 + minutes) * 60.0 + seconds)
 }
 
+/// Every change of state that a log tells of.
+pub(crate) fn changes(log: &str) -> Vec<Change> {
+    log.lines().filter_map(change).collect()
+}
+
 fn change(line: &str) -> Option<Change> {
     let at = seconds(line.split_whitespace().next()?)?;
     let field = |name: &str| {
@@ -303,5 +319,6 @@ fn change(line: &str) -> Option<Change> {
         at,
         vrid: field("vrid=")?.parse().ok()?,
         to: field("to=")?,
+        cause: field("cause=")?,
     })
 }

@@ -60,7 +60,7 @@ fn learns<'a, High: Router<'a>, Low: Router<'a>>(lan: &'a Lan, look: impl Fn(&Lo
 fn ours_learns_the_interval_of_keepalived_in_version_3() {
     let lan = Lan::new(2);
     learns::<Keepalived<'_>, Member<'_>>(&lan, |ours| {
-        let shown = &ours.show()["virtual_routers"][0];
+        let shown = ours.group();
         assert_eq!(shown["advertisement_interval_ms"], 100.0);
         assert_eq!(shown["master_interval_ms"], 1000.0);
         // Three of the master's, and 156 parts in 256 of one.
@@ -79,9 +79,8 @@ fn keepalived_learns_the_interval_of_ours_in_version_3() {
 
 /// Whether what is sent counts the pseudo-header, as `show vrrp` has it.
 fn checksum(ours: &Member<'_>) -> String {
-    let shown = ours.show();
-    let checksum = shown["virtual_routers"][0]["checksum"].as_str();
-    checksum.expect("a way").to_owned()
+    let shown = ours.group();
+    shown["checksum"].as_str().expect("a way").to_owned()
 }
 
 #[test]
@@ -149,9 +148,11 @@ fn ours_as_the_owner_is_master_over_keepalived_at_once_and_whatever_it_is_told_o
     let owner = Settings::new(3, 255).without_preemption();
     let ours = Member::start(&lan, 0, &owner);
     await_master(&ours, &theirs);
-    let shown = ours.show();
-    let transitions = shown["virtual_routers"][0]["transitions"].as_array();
-    let first = transitions.and_then(|all| all.first()).expect("a change");
+    let shown = ours.group();
+    let first = shown["transitions"]
+        .as_array()
+        .and_then(|all| all.first())
+        .expect("a change");
     assert_eq!(
         (&first["from"], &first["to"]),
         (&"initialise".into(), &"master".into())

@@ -72,7 +72,7 @@ impl<'a> Router<'a> for Member<'a> {
     }
 
     fn stop(self) {
-        self.stop();
+        drop(self.stop());
     }
 }
 
