@@ -59,7 +59,7 @@ fn a_router_stopped_for_3_s_and_continued_leaves_a_working_master_alone() {
     .expect("advertisements");
     assert_eq!(first.states(), ["backup"]);
     assert_eq!(second.counter("master-transitions"), 1);
-    assert_eq!(longest_dispute(&watch.finish()), 0);
+    assert_eq!(longest_dispute(&watch.finish()), []);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dataplane::wire::ethernet::Frame;
 use dataplane::wire::ipv4::{Packet, Protocol};
@@ -16,6 +16,8 @@ const LOOK: Duration = Duration::from_millis(20);
 /// An advertisement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Advertisement {
+    /// Since the watch began.
+    pub(crate) at: Duration,
     pub(crate) from: Ipv4Addr,
     pub(crate) vrid: u8,
     pub(crate) priority: u8,
@@ -34,9 +36,11 @@ impl Watch {
         let thread = std::thread::spawn({
             let stop = Arc::clone(&stop);
             move || {
+                let began = Instant::now();
                 let mut seen = Vec::new();
                 while !stop.load(Ordering::Relaxed) {
                     let frame = socket.receive(LOOK).expect("a frame");
+                    let read = |frame| read(began.elapsed(), frame);
                     seen.extend(frame.as_deref().and_then(read));
                 }
                 seen
@@ -51,11 +55,12 @@ impl Watch {
     }
 }
 
-fn read(frame: &[u8]) -> Option<Advertisement> {
+fn read(at: Duration, frame: &[u8]) -> Option<Advertisement> {
     let frame = Frame::parse(frame).ok()?;
     let packet = Packet::parse(frame.payload).ok()?;
     match packet.payload {
         [_, vrid, priority, ..] if packet.protocol == Protocol::VRRP => Some(Advertisement {
+            at,
             from: packet.source,
             vrid: *vrid,
             priority: *priority,
@@ -64,17 +69,23 @@ fn read(frame: &[u8]) -> Option<Advertisement> {
     }
 }
 
-/// How long two masters disputed: the most advertisements in a row of which each came from another router than the one
-/// before and the one after. A clean succession has none; when the first advertisement of the new master crosses the last
-/// one of the old, there are two. Resignations do not count.
-pub(crate) fn longest_dispute(seen: &[Advertisement]) -> usize {
+/// The longest dispute of two masters: the most advertisements in a row of which each came from another router than the one before and the
+/// one after. A clean succession has none; when the first advertisement of the new master crosses the last one of the old, there are
+/// two. Resignations do not count.
+pub(crate) fn longest_dispute(seen: &[Advertisement]) -> Vec<Advertisement> {
     let claims = seen.iter().filter(|claim| claim.priority > 0);
-    let claims: Vec<Ipv4Addr> = claims.map(|claim| claim.from).collect();
-    let (mut dispute, mut longest) = (0, 0);
+    let claims: Vec<Advertisement> = claims.copied().collect();
+    let (mut dispute, mut longest) = (Vec::new(), Vec::new());
     for around in claims.windows(3) {
-        let alone = around[0] != around[1] && around[1] != around[2];
-        dispute = if alone { dispute + 1 } else { 0 };
-        longest = longest.max(dispute);
+        let alone = around[0].from != around[1].from && around[1].from != around[2].from;
+        if alone {
+            dispute.push(around[1]);
+        } else {
+            dispute.clear();
+        }
+        if dispute.len() > longest.len() {
+            longest.clone_from(&dispute);
+        }
     }
     longest
 }
@@ -86,6 +97,7 @@ fn a_dispute_is_as_long_as_the_advertisements_that_alternate() {
         letters
             .bytes()
             .map(|letter| Advertisement {
+                at: Duration::ZERO,
                 from: Ipv4Addr::new(10, 0, 0, octet(letter)),
                 vrid: 1,
                 priority: 100,
@@ -100,6 +112,6 @@ fn a_dispute_is_as_long_as_the_advertisements_that_alternate() {
         ("xxyxxx", 1),
         ("xxyxyxyxx", 5),
     ] {
-        assert_eq!(longest_dispute(&seen(letters)), longest, "{letters}");
+        assert_eq!(longest_dispute(&seen(letters)).len(), longest, "{letters}");
     }
 }
