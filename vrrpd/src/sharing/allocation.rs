@@ -7,13 +7,15 @@
 //! A router may carry the bound, by weight, and the tolerance. What a router has beyond that is taken off it, as little
 //! traffic as will do, and goes with what nobody is in charge of to the router that is then the least loaded, the heaviest
 //! condition first. Where that still leaves a router too heavy, single moves and exchanges follow as long as they make it
-//! lighter. An allocation that is within the tolerance, or that cannot be made better, is left alone, so that steady traffic
+//! lighter, and of few conditions all ways to place them are gone through. An allocation that is within the tolerance, or that cannot be made better, is left alone, so that steady traffic
 //! brings no second change.
 
 mod packing;
+mod search;
 
 use super::names::RouterId;
 use packing::Packing;
+use search::search;
 
 /// A router that takes a share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +79,12 @@ pub fn allocate(measure: Measure, shares: &[Share], loads: &[Load]) -> Vec<Optio
         anew.improve();
         if anew.heaviest().1 < best.heaviest().1 {
             best = anew;
+        }
+        if best.is_too_heavy()
+            && let Some(mut found) = search(&start, best.heaviest().1)
+        {
+            found.place();
+            best = found;
         }
         // Nothing is moved for nothing.
         let mut kept = start;

@@ -53,7 +53,7 @@ impl Packing {
             sizes,
             weights,
         };
-        packing.limit = packing.limit(measure);
+        packing.limit = packing.allowed(measure);
         packing.capacities = packing.capacities(measure);
         for (condition, router) in at.into_iter().enumerate() {
             if let Some(router) = router {
@@ -63,7 +63,7 @@ impl Packing {
         packing
     }
 
-    fn limit(&self, measure: Measure) -> u128 {
+    fn allowed(&self, measure: Measure) -> u128 {
         // What is pinned elsewhere is no load of these routers, but it will be soon.
         let total: u128 = self.sizes.iter().map(|size| u128::from(*size)).sum();
         let weight: u128 = self.weights.iter().sum();
@@ -91,15 +91,41 @@ impl Packing {
     }
 
     /// The load of `router` relative to its weight, if it were `load`.
-    fn relative(&self, router: usize, load: u128) -> u128 {
-        load * SCALE / self.weights.get(router).copied().unwrap_or(1)
+    pub(super) fn relative(&self, router: usize, load: u128) -> u128 {
+        load * SCALE / self.weight(router)
+    }
+
+    pub(super) fn weight(&self, router: usize) -> u128 {
+        self.weights.get(router).copied().unwrap_or(1)
+    }
+
+    /// The relative load that is no better for being less.
+    pub(super) fn limit(&self) -> u128 {
+        self.limit
+    }
+
+    /// The sum of the sizes on each router.
+    pub(super) fn loads(&self) -> &[u128] {
+        &self.loads
+    }
+
+    /// Where a condition is.
+    pub(super) fn at(&self, condition: usize) -> Option<usize> {
+        self.at.get(condition).copied().flatten()
+    }
+
+    /// The movable conditions that have traffic.
+    pub(super) fn laden(&self) -> Vec<usize> {
+        let movable = self.movable.iter().zip(&self.sizes).enumerate();
+        let laden = movable.filter(|(_, (movable, size))| **movable && **size > 0);
+        laden.map(|(condition, _)| condition).collect()
     }
 
     fn load(&self, router: usize) -> u128 {
         self.loads.get(router).copied().unwrap_or(0)
     }
 
-    fn size(&self, condition: usize) -> u64 {
+    pub(super) fn size(&self, condition: usize) -> u64 {
         self.sizes.get(condition).copied().unwrap_or(0)
     }
 
@@ -108,7 +134,7 @@ impl Packing {
         self.capacities.get(router).copied().unwrap_or(0)
     }
 
-    fn put(&mut self, condition: usize, router: usize) {
+    pub(super) fn put(&mut self, condition: usize, router: usize) {
         self.lift(condition);
         let size = self.size(condition);
         if let (Some(at), Some(load), Some(count)) = (
@@ -122,7 +148,7 @@ impl Packing {
         }
     }
 
-    fn lift(&mut self, condition: usize) {
+    pub(super) fn lift(&mut self, condition: usize) {
         let size = self.size(condition);
         let Some(router) = self.at.get_mut(condition).and_then(Option::take) else {
             return;
@@ -317,7 +343,7 @@ impl Packing {
     /// How much more `from` should have given to `to`: so much that it is no more too heavy, and so much that both are
     /// equally loaded.
     fn targets(&self, from: usize, to: usize) -> [u128; 2] {
-        let weight = |router: usize| self.weights.get(router).copied().unwrap_or(1);
+        let weight = |router: usize| self.weight(router);
         let excess = self.load(from).saturating_sub(self.capacity(from));
         let even = (self.load(from) * weight(to)).saturating_sub(self.load(to) * weight(from))
             / (weight(from) + weight(to));

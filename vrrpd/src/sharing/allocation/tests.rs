@@ -8,6 +8,11 @@ use proptest::prelude::*;
 
 use super::*;
 
+#[path = "../../../benches/allocation/loads.rs"]
+mod loads;
+
+use loads::{KINDS, bound, optimum, rates as load_of};
+
 const RATE: Measure = Measure::Rate {
     tolerance_permille: 50,
 };
@@ -64,28 +69,6 @@ fn heaviest(shares: &[Share], rates: &[u64], to: &[Option<RouterId>]) -> f64 {
             load as f64 / f64::from(share.weight)
         })
         .fold(0.0, f64::max)
-}
-
-fn bound(shares: &[Share], rates: &[u64]) -> f64 {
-    let weight: f64 = shares.iter().map(|share| f64::from(share.weight)).sum();
-    let strongest = shares.iter().map(|share| share.weight).max().unwrap();
-    let mean = rates.iter().sum::<u64>() as f64 / weight;
-    mean.max(*rates.iter().max().unwrap() as f64 / f64::from(strongest))
-}
-
-/// Rates of `count` conditions, in an order that says nothing about them.
-fn load_of(kind: &str, count: usize) -> Vec<u64> {
-    let mut rates: Vec<u64> = (1..=count)
-        .map(|rank| match kind {
-            "uniform" => 1_000_000 + (rank as u64 * 7919) % 500_000,
-            "zipf 1.0" => (1e9 / rank as f64) as u64,
-            "zipf 1.3" => (1e9 / (rank as f64).powf(1.3)) as u64,
-            "elephant" if rank == 1 => 1_000_000 * count as u64,
-            _ => 1_000_000,
-        })
-        .collect();
-    rates.sort_by_key(|rate| rate.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    rates
 }
 
 #[test]
@@ -169,24 +152,29 @@ fn without_a_router_only_what_is_pinned_has_one() {
     }
 }
 
+/// More than this is not within the tolerance: figures are sums of whole numbers, divided by weights.
+fn is_more(reached: f64, allowed: f64) -> bool {
+    reached > allowed * (1.0 + 1e-9)
+}
+
 #[test]
-fn the_heaviest_router_is_within_five_percent_of_the_bound() {
-    for kind in ["uniform", "zipf 1.0", "zipf 1.3", "elephant"] {
+fn the_heaviest_router_is_within_five_percent_of_the_bound_or_nothing_better_is_possible() {
+    for kind in KINDS {
         for conditions in [10, 100, 1000, 65_536] {
-            for routers in [2usize, 3, 5, 8, 16] {
-                let unequal: Vec<u16> = (0..routers).map(|number| 1 + number as u16 % 4).collect();
-                for weights in [vec![1; routers], unequal] {
-                    // With fewer, what is possible is not known; the exhaustive test below is theirs.
-                    if conditions < 20 * routers {
-                        continue;
-                    }
+            for routers in [2, 3, 5, 8, 16] {
+                for equal in [true, false] {
+                    let weights = loads::weights(routers, equal);
                     let shares = shares(&weights);
                     let rates = load_of(kind, conditions);
                     let to = allocate(RATE, &shares, &unassigned(&rates));
-                    let ratio = heaviest(&shares, &rates, &to) / bound(&shares, &rates);
+                    let reached = heaviest(&shares, &rates, &to);
+                    let mut allowed = 1.05 * bound(&weights, &rates);
+                    if conditions == 10 && is_more(reached, allowed) {
+                        allowed = optimum(&weights, &rates, reached);
+                    }
                     assert!(
-                        ratio <= 1.0501,
-                        "{kind}, {conditions} conditions, weights {weights:?}: {ratio}"
+                        !is_more(reached, allowed),
+                        "{kind}, {conditions} conditions, weights {weights:?}: {reached} for {allowed}"
                     );
                 }
             }
@@ -196,7 +184,7 @@ fn the_heaviest_router_is_within_five_percent_of_the_bound() {
 
 #[test]
 fn a_skewed_load_is_balanced_by_moving_little_more_than_the_excess() {
-    for kind in ["uniform", "zipf 1.0"] {
+    for kind in ["uniform", "Zipf 1.0"] {
         for routers in [2, 3, 8] {
             let shares = shares(&vec![1; routers]);
             let mut rates = load_of(kind, 5000);
@@ -207,7 +195,7 @@ fn a_skewed_load_is_balanced_by_moving_little_more_than_the_excess() {
                 }
             }
             let after = allocate(RATE, &shares, &assigned(&rates, &before));
-            let bound = bound(&shares, &rates);
+            let bound = bound(&vec![1; routers], &rates);
             assert!(heaviest(&shares, &rates, &after) <= 1.0501 * bound);
             let least = heaviest(&shares, &rates, &before) - 1.05 * bound;
             let moved: u64 = rates
@@ -235,36 +223,21 @@ fn what_is_pinned_stays_and_counts() {
     assert_eq!(to[2..], [Some(router(1)); 2]);
 }
 
-/// The best heaviest load of all allocations there are.
-fn optimum(shares: &[Share], rates: &[u64]) -> f64 {
-    let routers = shares.len();
-    (0..routers.pow(rates.len() as u32))
-        .map(|mut code| {
-            let mut loads = vec![0u64; routers];
-            for rate in rates {
-                loads[code % routers] += rate;
-                code /= routers;
-            }
-            loads
-                .iter()
-                .zip(shares)
-                .map(|(load, share)| *load as f64 / f64::from(share.weight))
-                .fold(0.0, f64::max)
-        })
-        .fold(f64::INFINITY, f64::min)
-}
-
 proptest! {
+    /// Against every allocation there is, whether or not somebody is in charge already.
     #[test]
-    fn few_conditions_are_shared_nearly_as_well_as_possible(
-        rates in vec(1u64..1000, 1..8),
-        weights in vec(1u16..4, 2..4),
+    fn few_conditions_are_shared_as_well_as_possible(
+        rates in prop_oneof![vec(1u64..1000, 1..9), vec(500u64..1000, 1..9)],
+        weights in vec(1u16..5, 2..5),
+        before in vec(option::of(0usize..5), 9),
     ) {
         let shares = shares(&weights);
-        let to = allocate(RATE, &shares, &unassigned(&rates));
-        let reached = heaviest(&shares, &rates, &to);
-        let best = optimum(&shares, &rates).max(1.05 * bound(&shares, &rates));
-        prop_assert!(reached <= 1.15 * best, "{reached} for {best}");
+        for loads in [unassigned(&rates), assigned(&rates, &before.iter().map(|at| at.map(router)).collect::<Vec<_>>())] {
+            let to = allocate(RATE, &shares, &loads);
+            let reached = heaviest(&shares, &rates, &to);
+            let best = optimum(&weights, &rates, reached).max(1.05 * bound(&weights, &rates));
+            prop_assert!(!is_more(reached, best), "{reached} for {best}");
+        }
     }
 
     #[test]
@@ -310,7 +283,7 @@ proptest! {
 #[test]
 fn time_of_the_largest_allocation_is_printed() {
     let shares = shares(&[1; 16]);
-    for kind in ["uniform", "zipf 1.0", "zipf 1.3", "elephant"] {
+    for kind in KINDS {
         let mut rates = load_of(kind, 65_536);
         let began = Instant::now();
         let before = allocate(RATE, &shares, &unassigned(&rates));
