@@ -287,6 +287,7 @@ impl Link {
             port: 0,
             vrid: VRID,
             address: [10, 0, 0, 77].into(),
+            from: MacAddr([2, 0, 0, 0, 9, 77]),
         };
         assert_eq!(self.plane.poll_learned(), Some(expected));
         assert_eq!(self.plane.poll_learned(), None);

@@ -64,6 +64,12 @@ impl<'a> Group<'a> {
         u8::try_from(self.routers.len()).unwrap_or(u8::MAX)
     }
 
+    /// The number of those that route, running or not: all but substitution servers.
+    #[must_use]
+    pub fn routing(&self) -> u8 {
+        self.count().saturating_sub(self.setup.servers)
+    }
+
     /// Starts a router that does not run.
     ///
     /// # Errors

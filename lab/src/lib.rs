@@ -11,6 +11,7 @@ pub mod answers;
 pub mod capture;
 pub mod carried;
 pub mod error;
+pub mod flows;
 pub mod frame;
 pub mod group;
 pub mod informer;

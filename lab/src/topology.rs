@@ -1,5 +1,6 @@
 //! The networks that more than one test uses.
 
+pub mod branch;
 pub mod sharing;
 pub mod vpn;
 

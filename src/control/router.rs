@@ -208,11 +208,23 @@ impl<P: AsRef<[u8]> + AsMut<[u8]>> Router<P> {
             let Some(learned) = workers.poll_learned() else {
                 break;
             };
-            self.vrrp.packet_seen(at, learned);
+            let node = self.further_router(learned);
+            self.vrrp.packet_seen(at, learned, node);
         }
         let workers = &*workers;
         let octets = |index| workers.condition_octets(index);
         self.vrrp.measure(at, octets, || workers.overflows());
+    }
+
+    /// The router on the link of a packet that packets to its source go to, by a route of its own: behind the default route is everything.
+    fn further_router(&self, learned: Learned) -> Option<Ipv4Addr> {
+        let (prefix, route) = self.route_to(learned.address)?;
+        match route {
+            Route::Gateway { port, address } if port == learned.port && prefix.len() > 0 => {
+                Some(address)
+            }
+            _ => None,
+        }
     }
 
     /// Tells the workers what has been decided of conditions: at most one table a group.
@@ -372,6 +384,14 @@ impl<P: AsRef<[u8]> + AsMut<[u8]>> Router<P> {
             } => self
                 .host
                 .request_information(port, local, identifier, sequence),
+            vrrp::Output::Vouch { group, sighting } => {
+                // One that is not known is asked for, and this comes again when it has answered.
+                let node = self.host.resolve(at.now, group.port, sighting.node);
+                if let Some(mac) = node.and_then(host::State::mac) {
+                    let is_its = mac == sighting.from;
+                    self.vrrp.vouched(at, group, sighting, is_its);
+                }
+            }
             vrrp::Output::Prepare(address) => self.prepare(at.now, address),
             vrrp::Output::PrepareGateways => self.prepare_gateways(at.now),
         }

@@ -11,16 +11,20 @@ pub(super) fn move_around(group: &Group<'_>, hosts: u8, rounds: u8) -> u32 {
     let mut moves = 0;
     for _ in 0..rounds {
         for host in 0..hosts {
-            let condition = Sharing::host(host).to_string();
-            let present = group.in_charge().expect("a table");
-            let to = (present[&condition] + 1) % group.count();
-            group.move_to(&condition, to).expect("an order");
-            let moved = group.wait_until_moved(&condition, to, DEADLINE);
-            moved.expect("an end of the move");
+            move_on(group, &Sharing::host(host).to_string());
             moves += 1;
         }
     }
     moves
+}
+
+/// Moves a condition to the next router that routes.
+pub(super) fn move_on(group: &Group<'_>, condition: &str) {
+    let present = group.in_charge().expect("a table");
+    let to = (present[condition] + 1) % group.routing();
+    group.move_to(condition, to).expect("an order");
+    let moved = group.wait_until_moved(condition, to, DEADLINE);
+    moved.expect("an end of the move");
 }
 
 /// A group under load that knows all its end systems.

@@ -4,6 +4,8 @@ use std::net::Ipv4Addr;
 
 use crossbeam::queue::ArrayQueue;
 
+use crate::addr::MacAddr;
+
 /// An address that was seen in a packet of a watched rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Learned {
@@ -13,15 +15,18 @@ pub struct Learned {
     pub vrid: u8,
     /// The source address, or the destination address if the group matches on that.
     pub address: Ipv4Addr,
+    /// The link address that the packet came from: the end system's own, or that of the router before this one.
+    pub from: MacAddr,
 }
 
 impl Learned {
-    /// Never zero, and different for different ones.
-    fn key(self) -> u64 {
-        1 << 63
-            | u64::from(self.port) << 40
-            | u64::from(self.vrid) << 32
-            | u64::from(self.address.to_bits())
+    /// Where a worker remembers that it has offered this.
+    fn place(&self) -> usize {
+        let [m0, m1, m2, m3, m4, m5] = self.from.0;
+        let from = u64::from_be_bytes([0, 0, m0, m1, m2, m3, m4, m5]);
+        let whence = u64::from(self.port) << 48 ^ u64::from(self.vrid) << 40 ^ from;
+        let mixed = whence.rotate_left(32) ^ u64::from(self.address.to_bits());
+        (mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as usize
     }
 }
 
@@ -32,7 +37,7 @@ const REMEMBERED: usize = 256;
 #[derive(Debug)]
 pub struct Learner {
     /// Direct-mapped: an address and whichever comes to the same place displace each other.
-    offered: Box<[u64; REMEMBERED]>,
+    offered: Box<[Option<Learned>; REMEMBERED]>,
     /// The tables under which they were offered. With others all are offered again, as what was learned may have been forgotten.
     generation: u64,
 }
@@ -40,7 +45,7 @@ pub struct Learner {
 impl Default for Learner {
     fn default() -> Self {
         Self {
-            offered: Box::new([0; REMEMBERED]),
+            offered: Box::new([None; REMEMBERED]),
             generation: 0,
         }
     }
@@ -52,15 +57,13 @@ impl Learner {
     pub fn offer(&mut self, learned: Learned, generation: u64, ring: &ArrayQueue<Learned>) -> bool {
         if self.generation != generation {
             self.generation = generation;
-            self.offered.fill(0);
+            self.offered.fill(None);
         }
-        let key = learned.key();
-        let place = (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as usize;
-        match self.offered.get_mut(place) {
-            Some(offered) if *offered != key => {
+        match self.offered.get_mut(learned.place()) {
+            Some(offered) if *offered != Some(learned) => {
                 let done = ring.push(learned).is_ok();
                 if done {
-                    *offered = key;
+                    *offered = Some(learned);
                 }
                 done
             }

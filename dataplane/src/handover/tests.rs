@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crossbeam::queue::ArrayQueue;
 
 use super::*;
+use crate::addr::MacAddr;
 use crate::backlog::{Backlog, Held, Waiting};
 
 /// An IP packet.
@@ -363,6 +364,7 @@ fn an_address_is_offered_once_for_each_generation_of_tables() {
         port: 1,
         vrid: 2,
         address: Ipv4Addr::new(10, 0, 0, host),
+        from: MacAddr([2, 0, 0, 0, 0, host]),
     };
     for _ in 0..3 {
         assert!(learner.offer(address(1), 1, &ring));

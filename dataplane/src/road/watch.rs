@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 
 use super::Doors;
+use crate::addr::MacAddr;
 use crate::dpdk::{Mbuf, tsc_cycles};
 use crate::handover::Learned;
 use crate::tables::{Group, Tables};
@@ -49,6 +50,7 @@ fn learn(judged: &Judged<'_>, tables: &Tables, doors: &mut Doors) {
         port: judged.port,
         vrid: judged.via as u8,
         address: Ipv4Addr::from_bits(judged.address),
+        from: sender(judged.mbuf),
     };
     if !doors
         .learner
@@ -56,4 +58,10 @@ fn learn(judged: &Judged<'_>, tables: &Tables, doors: &mut Doors) {
     {
         doors.shared.counters.learn_overflow.add(1);
     }
+}
+
+/// The link address that a frame came from.
+fn sender(mbuf: &Mbuf) -> MacAddr {
+    let source = mbuf.data().get(6..).and_then(<[u8]>::first_chunk);
+    source.map_or(MacAddr::default(), |source| MacAddr(*source))
 }

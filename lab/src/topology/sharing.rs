@@ -13,7 +13,7 @@ use crate::relay::{Relay, Treatment};
 use crate::turn::{self, Turn};
 
 /// The interface of every machine with one.
-pub(super) const INTERFACE: &str = "eth0";
+pub const INTERFACE: &str = "eth0";
 /// A router's interface to the end systems, and its port.
 pub const LAN: &str = "lan";
 /// A router's interface to the servers, and its port.
@@ -63,7 +63,8 @@ pub struct Setup {
     pub lan: String,
     /// The lines of its load sharing, authentication among them; none: the master routes alone.
     pub sharing: Option<String>,
-    /// Further tables, for all but substitution servers; in them `{priority}` stands for one that is highest at the last router.
+    /// Further tables, for all but substitution servers; in them `{priority}` stands for one that is highest at the last router, and `{id}` for the
+    /// router's id.
     pub further: String,
     /// How many of the last machines are substitution servers, on the LAN alone.
     pub servers: u8,
@@ -71,6 +72,8 @@ pub struct Setup {
     pub queues: Vec<u8>,
     /// Which router, counted from 0, reaches the carrier's side through a memif instead of by its own interface.
     pub memif: Option<u8>,
+    /// How many packets that router holds back at most, if not as many as any.
+    pub backlog: Option<u32>,
 }
 
 impl Default for Setup {
@@ -85,6 +88,7 @@ impl Default for Setup {
             servers: 0,
             queues: Vec::new(),
             memif: None,
+            backlog: None,
         }
     }
 }
@@ -267,13 +271,13 @@ impl Sharing {
         let is_server = self.is_server(index, setup);
         let workers = setup.queues_of(index);
         // A router at a memif leaves its ring alone for a while, so that the other end can be the slower one.
-        let sleep = match setup.memif == Some(index) {
-            true => "5ms",
-            false => "50us",
-        };
+        let at_memif = setup.memif == Some(index);
+        let sleep = if at_memif { "5ms" } else { "50us" };
+        let backlog = setup.backlog.filter(|_| at_memif);
+        let backlog = backlog.map_or_else(String::new, |most| format!("backlog = {most}\n"));
         // What else happens on the machine shall neither hold the routers up nor take their memory.
         let mut text = format!(
-            "[eal]\nhuge-pages = \"off\"\n\n[workers]\ncount = {workers}\nidle-sleep = \"{sleep}\"\n\n[control]\nrealtime-priority = 10\n{control}\n",
+            "[eal]\nhuge-pages = \"off\"\n\n[workers]\ncount = {workers}\nidle-sleep = \"{sleep}\"\n{backlog}\n[control]\nrealtime-priority = 10\n{control}\n",
         );
         for (number, name, address) in [
             (0, LAN, Self::router(index)),
@@ -314,7 +318,11 @@ impl Sharing {
             let _ = write!(text, "[virtual-router.load-sharing]\n{role}{sharing}");
         }
         if !is_server {
-            text += &further.replace("{priority}", &format!("{}", 100 + 10 * index));
+            let priority = (100 + 10 * index).to_string();
+            let id = Self::router(index).to_string();
+            text += &further
+                .replace("{priority}", &priority)
+                .replace("{id}", &id);
         }
         text
     }

@@ -11,8 +11,10 @@ use crate::config::value;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct DiscoveryConfig {
-    /// Whether end systems are learned from their packets.
+    /// Whether end systems on the link are learned from their packets.
     pub learn: bool,
+    /// Whether those behind further routers are.
+    pub learn_behind: bool,
     /// How many addresses a second are asked whether they are there before they are learned.
     pub learn_rate: u32,
     /// Whether all addresses of the link are asked for by ARP.
@@ -28,32 +30,23 @@ pub struct DiscoveryConfig {
 
 impl DiscoveryConfig {
     pub(super) fn read(table: &mut Section<'_, '_>, mistakes: &mut Mistakes) -> Self {
+        let mut way = |key| {
+            let on = table.with_default(mistakes, key, true, value::boolean);
+            on.value
+        };
+        let [learn, learn_behind] = ["learn", "learn-behind"].map(&mut way);
+        let [sweep, information_requests] = ["sweep", "information-requests"].map(way);
+        let mut rate = |key, most| {
+            let per_second = value::integer(1..=most, "addresses a second");
+            table.with_default(mistakes, key, 100, per_second).value
+        };
         Self {
-            learn: table
-                .with_default(mistakes, "learn", true, value::boolean)
-                .value,
-            learn_rate: table
-                .with_default(
-                    mistakes,
-                    "learn-rate",
-                    100,
-                    value::integer(1..=100_000, "addresses a second"),
-                )
-                .value,
-            sweep: table
-                .with_default(mistakes, "sweep", true, value::boolean)
-                .value,
-            sweep_rate: table
-                .with_default(
-                    mistakes,
-                    "sweep-rate",
-                    100,
-                    value::integer(1..=10_000, "addresses a second"),
-                )
-                .value,
-            information_requests: table
-                .with_default(mistakes, "information-requests", true, value::boolean)
-                .value,
+            learn,
+            learn_behind,
+            learn_rate: rate("learn-rate", 100_000),
+            sweep,
+            sweep_rate: rate("sweep-rate", 10_000),
+            information_requests,
             discovery_interval: table
                 .with_default(
                     mistakes,

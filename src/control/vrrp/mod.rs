@@ -35,6 +35,6 @@ pub mod tracking;
 pub use config::{GroupConfig, SourceMac, Tracked, Watch};
 pub use driver::{ApplyError, Asked, Charge, GroupKey, Output, Vrrp};
 pub use hooks::{HookCall, HookRunner};
-pub use sharing::{Leader, SharingConfig, Taken};
+pub use sharing::{Leader, SharingConfig, Sighting, Taken};
 pub use show::show;
 pub use tracking::{AddressWatch, Ping};

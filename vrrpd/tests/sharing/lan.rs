@@ -168,6 +168,10 @@ impl Lan {
             .settings
             .end_system_age
             .unwrap_or(config.end_system_age);
+        config.end_systems_max = self
+            .settings
+            .end_systems_max
+            .unwrap_or(config.end_systems_max);
         config.plain_members = self
             .settings
             .plain

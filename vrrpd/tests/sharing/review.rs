@@ -224,20 +224,3 @@ fn an_operators_review_waits_for_the_hold_as_any_other() {
         .filter(|(_, node, event)| *node == 0 && reviewed(event));
     assert_eq!(told.count(), 2);
 }
-
-#[test]
-fn whoever_has_traffic_is_not_forgotten_whoever_routes_it() {
-    let mut settings = settings(9);
-    settings.configured = 0;
-    settings.end_system_age = Some(Duration::from_millis(400));
-    settings.review.rate_bit_per_s = None;
-    settings.review.window = Duration::from_millis(40);
-    settings.review.hold = Duration::from_millis(50);
-    let mut lan = settled(settings);
-    lan.run(2_000 * MS);
-    let known = lan.sharing(0).table().rows().count();
-    assert_eq!(known, 25, "{}", lan.state());
-    lan.sending = false;
-    lan.run(2_000 * MS);
-    assert_eq!(lan.sharing(0).table().rows().count(), 1, "{}", lan.state());
-}

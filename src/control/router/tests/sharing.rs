@@ -17,6 +17,12 @@ const TEXT: &str = r#"
     name = "wan"
     device = "net_null1"
     addresses = ["198.51.100.2/24"]
+    [[route]]
+    prefix = "10.9.0.0/24"
+    via = "192.0.2.14"
+    [[route]]
+    prefix = "0.0.0.0/0"
+    via = "192.0.2.13"
     [[virtual-router]]
     vrid = 7
     port = "lan"
@@ -107,21 +113,23 @@ fn every_other_address_of_the_end_systems_link_is_asked_for_and_none_of_the_carr
     assert_eq!(asked, all);
 }
 
+/// The answer to a question for `sender`, which has [`HOST_MAC`].
+fn answer(sender: Ipv4Addr) -> Vec<u8> {
+    let mut payload = Vec::new();
+    Arp {
+        operation: Operation::Reply,
+        sender_mac: HOST_MAC,
+        sender,
+        target_mac: OWN_MAC,
+        target: OWN,
+    }
+    .emit(&mut payload);
+    framed(EtherType::ARP, &payload)
+}
+
 #[test]
 fn who_answers_the_sweep_is_in_both_groups_and_routed_and_who_was_not_asked_is_not() {
     let (mut router, mut workers, now) = running();
-    let answer = |sender: Ipv4Addr| {
-        let mut payload = Vec::new();
-        Arp {
-            operation: Operation::Reply,
-            sender_mac: HOST_MAC,
-            sender,
-            target_mac: OWN_MAC,
-            target: OWN,
-        }
-        .emit(&mut payload);
-        framed(EtherType::ARP, &payload)
-    };
     let host = Ipv4Addr::new(192, 0, 2, 9);
     router.on_punt(now, LAN, answer(host));
     let now = rounds(&mut router, &mut workers, now, 300);
@@ -141,10 +149,9 @@ fn who_answers_the_sweep_is_in_both_groups_and_routed_and_who_was_not_asked_is_n
     assert_eq!(seen(&router, other), [None, None]);
 }
 
-#[test]
-fn who_replies_to_the_information_request_is_taken_up_and_a_reply_to_another_is_ignored() {
-    let (mut router, mut workers, now) = running();
-    let requests = workers.frames.iter().filter_map(|(port, frame)| {
+/// The information requests sent so far: port, receiver of the frame, source, destination, identifier and sequence number.
+fn information_requests(workers: &Noted) -> Vec<(PortIndex, MacAddr, Ipv4Addr, Ipv4Addr, [u8; 4])> {
+    let read = |(port, frame): &(PortIndex, Vec<u8>)| {
         let frame = Frame::parse(frame).ok()?;
         let packet = Packet::parse(frame.payload).ok()?;
         let message = Message::parse(packet.payload).ok()?;
@@ -156,10 +163,15 @@ fn who_replies_to_the_information_request_is_taken_up_and_a_reply_to_another_is_
             packet.destination,
             message.rest,
         ))
-    });
-    let requests: Vec<_> = requests.collect();
-    let [(port, to, source, destination, numbers)] = requests[..] else {
-        panic!("one request, to be heard on the LAN: {requests:?}");
+    };
+    workers.frames.iter().filter_map(read).collect()
+}
+
+#[test]
+fn who_replies_to_the_information_request_is_taken_up_and_a_reply_to_another_is_ignored() {
+    let (mut router, mut workers, now) = running();
+    let [(port, to, source, destination, numbers)] = information_requests(&workers)[..] else {
+        panic!("one request, to be heard on the LAN: {:?}", workers.frames);
     };
     assert_eq!(
         (port, to, destination),
@@ -204,6 +216,105 @@ fn who_replies_to_the_information_request_is_taken_up_and_a_reply_to_another_is_
     rounds(&mut router, &mut workers, now, 300);
     assert_eq!(seen(&router, host)[0], Some(Seen::InformationReply));
     assert_eq!(seen(&router, other), [None, None]);
+}
+
+#[test]
+fn who_sends_through_the_further_router_that_packets_to_it_go_to_is_taken_up_and_nobody_else() {
+    let (mut router, mut workers, now) = running();
+    let node = Ipv4Addr::new(192, 0, 2, 14);
+    let behind = |last| Ipv4Addr::new(10, 9, 0, last);
+    let learned = |address, from| Learned {
+        port: LAN,
+        vrid: 7,
+        address,
+        from,
+    };
+    let spoofer = MacAddr([2, 0, 0, 0, 0, 66]);
+    let unrouted = Ipv4Addr::new(10, 8, 0, 1);
+    workers.learned.extend([
+        learned(behind(1), HOST_MAC),
+        learned(behind(2), spoofer),
+        // Behind the default route is everything.
+        learned(unrouted, HOST_MAC),
+    ]);
+    let now = rounds(&mut router, &mut workers, now, 300);
+    for address in [behind(1), behind(2), unrouted] {
+        assert_eq!(seen(&router, address), [None, None], "nobody vouches yet");
+    }
+    let asked = |(_, frame): &&(PortIndex, Vec<u8>)| {
+        let frame = Frame::parse(frame).unwrap();
+        let question = Arp::parse(frame.payload);
+        question.is_ok_and(|question| question.target == node)
+    };
+    assert!(
+        workers.frames.iter().filter(asked).count() >= 2,
+        "the sweep asks once"
+    );
+    router.on_punt(now, LAN, answer(node));
+    let now = rounds(&mut router, &mut workers, now, 300);
+    let known = |router: &Router<Vec<u8>>, address: Ipv4Addr| {
+        let (_, lan) = router.vrrp().parts().next().unwrap();
+        let row = lan.table().row(Condition::Address(address.into()));
+        row.map(|row| (row.seen, row.node))
+    };
+    let there = Some((Seen::Traffic, Some(node.into())));
+    assert_eq!(known(&router, behind(1)), there);
+    // It is in the group that follows, too.
+    assert_eq!(seen(&router, behind(1))[1], Some(Seen::Configured));
+    for address in [behind(2), unrouted] {
+        assert_eq!(seen(&router, address), [None, None]);
+    }
+    // Who vouches is known now.
+    workers.learned.push_back(learned(behind(3), HOST_MAC));
+    workers.learned.push_back(learned(behind(4), spoofer));
+    let now = rounds(&mut router, &mut workers, now, 300);
+    assert_eq!(known(&router, behind(3)), there);
+    assert_eq!(known(&router, behind(4)), None);
+
+    // Switched off, nobody more is.
+    let text = TEXT.replace(
+        "authentication = \"none\"\n    [[",
+        "authentication = \"none\"\n    learn-behind = false\n    [[",
+    );
+    assert_ne!(text, TEXT);
+    let macs = [OWN_MAC, MacAddr([2, 0, 0, 0, 0, 3])];
+    router
+        .configure(now, &config(&text), &macs, &mut workers)
+        .unwrap();
+    workers.learned.push_back(learned(behind(5), HOST_MAC));
+    rounds(&mut router, &mut workers, now, 300);
+    assert_eq!(known(&router, behind(5)), None);
+    assert_eq!(known(&router, behind(1)), there);
+}
+
+#[test]
+fn end_systems_are_looked_for_again_whenever_rates_are_collected() {
+    let (mut router, mut workers, now) = running();
+    // Long after the first round, and long before the next that nothing gives reason for.
+    let now = rounds(&mut router, &mut workers, now, 2000);
+    assert_eq!(information_requests(&workers).len(), 1);
+    router.vrrp_mut().review_now(now);
+    let now = rounds(&mut router, &mut workers, now, 5);
+    assert_eq!(information_requests(&workers).len(), 2);
+    rounds(&mut router, &mut workers, now, 2000);
+    assert_eq!(information_requests(&workers).len(), 2);
+}
+
+#[test]
+fn a_review_by_hand_is_of_the_group_that_is_followed_and_never_of_the_one_that_follows() {
+    let (mut router, mut workers, now) = running();
+    let asked = router.vrrp_mut().review_now(now);
+    let [asked] = &asked[..] else {
+        panic!("one group decides for both: {asked:?}");
+    };
+    assert_eq!((asked.port_name.as_str(), asked.vrid), ("lan", 7));
+    assert!(asked.outcome.is_ok(), "{asked:?}");
+    rounds(&mut router, &mut workers, now, 300);
+    let collections = router.vrrp().parts();
+    let collections: Vec<u64> = collections
+        .map(|(_, part)| part.counters().collections)
+        .collect();
+    assert_eq!(collections, [1, 0]);
 }
 
 #[test]

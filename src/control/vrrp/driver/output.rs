@@ -8,6 +8,7 @@ use dataplane::handover::{HandoverId, HandoverStep};
 
 use crate::control::host::{Originated, PortIndex};
 use crate::control::vrrp::hooks::HookCall;
+use crate::control::vrrp::sharing::Sighting;
 use crate::control::vrrp::tracking::Ping;
 
 /// The most outputs that wait for the control loop: more than all 255 virtual routers of a port can ask for at once, each
@@ -99,6 +100,14 @@ pub enum Output {
         identifier: u16,
         /// By which they are told from those to earlier requests.
         sequence: u16,
+    },
+    /// Look whether a packet came from the further router behind which its end system is: whether that router has the link address of the
+    /// [`Sighting`]. As soon as that is known, it comes back to [`super::Vrrp::vouched`].
+    Vouch {
+        /// Which group asks.
+        group: GroupKey,
+        /// What was seen.
+        sighting: Sighting,
     },
     /// Have the neighbour ready that packets to this address go to.
     Prepare(Ipv4Addr),

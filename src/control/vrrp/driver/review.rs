@@ -20,11 +20,11 @@ pub struct Asked {
 }
 
 impl Vrrp {
-    /// Has everyone's load looked at in all groups that share theirs; what became of it in each.
+    /// Has everyone's load looked at in all groups that share theirs; what became of it in each. One that follows another is looked at with that.
     pub fn review_now(&mut self, at: impl Into<Moment>) -> Vec<Asked> {
         let now = at.into().now;
         let mut asked = Vec::new();
-        for key in self.sharing_keys(|_| true) {
+        for key in self.leading_keys() {
             asked.extend(self.share(key, |sharing, numbers| Asked {
                 port_name: sharing.config().port_name.clone(),
                 vrid: key.vrid,

@@ -15,7 +15,7 @@ use vrrpd::{Moment, Received, VirtualRouter};
 use super::apply::{ApplyError, sharing_error};
 use super::{Charge, GroupKey, Output, Vrrp};
 use crate::control::host::PortIndex;
-use crate::control::vrrp::sharing::{self, Numbers, Question, Sharing, Taken};
+use crate::control::vrrp::sharing::{self, Numbers, Question, Sharing, Sighting, Taken};
 use crate::control::vrrp::{config::GroupConfig, frame};
 
 /// Lives of this router, one for each time that it takes part in a group anew.
@@ -96,16 +96,31 @@ impl Vrrp {
         }
     }
 
-    /// A worker saw a packet of an end system that no condition names.
-    pub fn packet_seen(&mut self, at: impl Into<Moment>, learned: Learned) {
+    /// A worker saw a packet of an end system that no condition names. `node` is the further router on the same link that packets to it go to.
+    pub fn packet_seen(&mut self, at: impl Into<Moment>, learned: Learned, node: Option<Ipv4Addr>) {
         let at = at.into();
         let Learned {
             port,
             vrid,
             address,
+            from,
         } = learned;
         self.share(GroupKey { port, vrid }, |sharing, _| {
-            sharing.packet_seen(at.now, address);
+            sharing.packet_seen(at.now, address, node, from);
+        });
+    }
+
+    /// What [`Output::Vouch`] asked is known: whether the further router has that link address.
+    pub fn vouched(
+        &mut self,
+        at: impl Into<Moment>,
+        group: GroupKey,
+        sighting: Sighting,
+        is_its: bool,
+    ) {
+        let at = at.into();
+        self.share(group, |sharing, numbers| {
+            sharing.vouched(at.now, sighting, is_its, numbers);
         });
     }
 
@@ -175,8 +190,7 @@ impl Vrrp {
     ) -> Result<(), OrderError> {
         let at = at.into();
         let mut outcome = Err(OrderError::UnknownRouter(to));
-        let followers: Vec<GroupKey> = self.ties.iter().map(|tie| tie.follower).collect();
-        for key in self.sharing_keys(|key| !followers.contains(&key)) {
+        for key in self.leading_keys() {
             let ordered = self.share(key, |sharing, numbers| {
                 let router = router_named(sharing, to)?;
                 Some(sharing.move_to(at.now, condition, router, numbers))
@@ -230,6 +244,11 @@ impl Vrrp {
             .filter(|(_, group)| group.sharing.is_some());
         let keys = sharing.map(|(key, _)| *key);
         keys.filter(|key| is_meant(*key)).collect()
+    }
+
+    /// Those that share load and follow none.
+    pub(super) fn leading_keys(&self) -> Vec<GroupKey> {
+        self.sharing_keys(|key| self.ties.iter().all(|tie| tie.follower != key))
     }
 
     fn group_of(&self, id: HandoverId) -> Option<GroupKey> {
@@ -390,6 +409,10 @@ pub(super) fn output(
             local: config.local,
             identifier,
             sequence,
+        },
+        sharing::Output::Vouch(sighting) => Output::Vouch {
+            group: config.key(),
+            sighting,
         },
         sharing::Output::Prepare(address) => Output::Prepare(address),
         sharing::Output::PrepareGateways => Output::PrepareGateways,

@@ -135,9 +135,19 @@ impl SharingConfig {
         self.follow.is_none() && self.settings.match_on == MatchOn::Source
     }
 
-    /// Whether end systems are learned from their packets.
+    /// Whether end systems on the link are learned from their packets.
     pub(super) fn learns(&self) -> bool {
         self.settings.discovery.learn && self.is_at_end_systems()
+    }
+
+    /// Whether those behind further routers are.
+    pub(super) fn learns_behind(&self) -> bool {
+        self.settings.discovery.learn_behind && self.is_at_end_systems()
+    }
+
+    /// Whether it matters whose packets no condition names.
+    pub(super) fn watches_rest(&self) -> bool {
+        self.learns() || self.learns_behind()
     }
 
     /// Checks that the parts make sense.

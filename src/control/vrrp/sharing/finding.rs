@@ -11,6 +11,7 @@ mod learning;
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use dataplane::addr::MacAddr;
 use vrrpd::Time;
 use vrrpd::sharing::LoadSharing;
 use vrrpd::sharing::names::{Condition, MemberState, RouterId};
@@ -18,6 +19,7 @@ use vrrpd::sharing::names::{Condition, MemberState, RouterId};
 use super::{Output, SharingConfig};
 
 pub(in crate::control::vrrp) use discovery::Question;
+pub use learning::Sighting;
 
 use discovery::Discovery;
 use learning::Learning;
@@ -41,7 +43,11 @@ struct Reasons {
 /// How one group's end systems are found.
 #[derive(Debug)]
 pub(super) struct Finding {
-    learning: Learning,
+    learning: Learning<Ipv4Addr>,
+    /// The same for those behind further routers.
+    behind: Learning<Sighting>,
+    /// Packets that did not come from the further router behind which they claim to begin.
+    strays: u64,
     discovery: Discovery,
     /// What a reallocation follows from, as it was when end systems were looked for last.
     reasons: Reasons,
@@ -55,6 +61,8 @@ impl Finding {
         let ways = &config.settings.discovery;
         Self {
             learning: Learning::new(ways.learn_rate),
+            behind: Learning::new(ways.learn_rate),
+            strays: 0,
             discovery: Discovery::new(ways, config.connected, identifier),
             reasons: Reasons::default(),
             next_look: now,
@@ -63,20 +71,48 @@ impl Finding {
 
     /// Takes another configuration.
     pub(super) fn set(&mut self, config: &SharingConfig) {
-        self.learning.set_rate(config.settings.discovery.learn_rate);
-        self.discovery.set(&config.settings.discovery);
+        let ways = &config.settings.discovery;
+        self.learning.set_rate(ways.learn_rate);
+        self.behind.set_rate(ways.learn_rate);
+        self.discovery.set(ways);
     }
 
-    /// A packet was seen of an end system that is in no table.
-    pub(super) fn packet_seen(&mut self, config: &SharingConfig, address: Ipv4Addr) {
-        let is_host = config.connected.contains(address) && !config.routers.contains(&address);
-        if is_host && config.learns() {
-            self.learning.seen(address);
+    /// A packet was seen of an end system that is in no table. `node` is the further router on this link that packets to it go to, and `from` the
+    /// link address that it came from.
+    pub(super) fn packet_seen(
+        &mut self,
+        config: &SharingConfig,
+        address: Ipv4Addr,
+        node: Option<Ipv4Addr>,
+        from: MacAddr,
+    ) {
+        let is_router = |address| config.routers.contains(&address);
+        if config.connected.contains(address) {
+            if config.learns() && !is_router(address) {
+                self.learning.seen(address);
+            }
+        } else if let Some(node) = node
+            && config.learns_behind()
+            && !is_router(node)
+        {
+            self.behind.seen(Sighting {
+                address,
+                node,
+                from,
+            });
         }
+    }
+
+    /// What was asked of a further router is known: whether the packet came from it. Whether the end system behind it is to be believed in.
+    pub(super) fn vouched(&mut self, sighting: Sighting, is_its: bool) -> bool {
+        let asked = self.behind.answered(sighting);
+        self.strays += u64::from(asked && !is_its);
+        asked && is_its
     }
 
     /// A neighbour on the link has answered that it is there; whether it had been asked.
     pub(super) fn answered(&mut self, now: Time, address: Ipv4Addr) -> bool {
+        self.behind.again(|sighting| sighting.node == address);
         let learned = self.learning.answered(address);
         self.discovery.answered(now, address) || learned
     }
@@ -144,12 +180,17 @@ impl Finding {
                 return Some(Output::Question(question));
             }
         }
-        self.learning.next(now).map(Output::Ask)
+        let seen = self.learning.next(now).map(Output::Ask);
+        seen.or_else(|| self.behind.next(now).map(Output::Vouch))
     }
 
     /// When there is something to do again.
     pub(super) fn timeout(&self) -> Time {
-        let others = [self.learning.timeout(), self.discovery.timeout()];
+        let others = [
+            self.learning.timeout(),
+            self.behind.timeout(),
+            self.discovery.timeout(),
+        ];
         let others = others.into_iter().flatten();
         others
             .chain([self.next_look])
@@ -158,10 +199,14 @@ impl Finding {
     }
 
     /// What was asked and answered, by name.
-    pub(super) fn counters(&self) -> [(&'static str, u64); 6] {
+    pub(super) fn counters(&self) -> [(&'static str, u64); 7] {
         let rounds = self.discovery.counters();
         [
-            ("learning-overflows", self.learning.overflows()),
+            (
+                "learning-overflows",
+                self.learning.overflows() + self.behind.overflows(),
+            ),
+            ("learning-strays", self.strays),
             ("discovery-rounds", rounds.rounds),
             ("sweep-requests-sent", rounds.sweep_requests),
             ("sweep-replies-rcvd", rounds.sweep_replies),

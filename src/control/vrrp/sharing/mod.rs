@@ -26,6 +26,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use dataplane::addr::MacAddr;
 use dataplane::handover::{HandoverId, HandoverStep};
 use dataplane::verdict::VerdictTable;
 use vrrpd::sharing::LoadSharing;
@@ -38,6 +39,7 @@ use vrrpd::{Cause, Received, State, Time, Transmit};
 
 pub use config::{Leader, SharingConfig};
 pub(super) use finding::Question;
+pub use finding::Sighting;
 pub(super) use numbers::Numbers;
 pub use verdicts::Taken;
 
@@ -60,6 +62,8 @@ pub(super) enum Output {
     Ask(Ipv4Addr),
     /// Ask this; answers come back to [`Sharing::neighbour_there`] and [`Sharing::informed`].
     Question(Question),
+    /// Look whether this further router has that link address; what is known of it comes back to [`Sharing::vouched`].
+    Vouch(Sighting),
     /// Have routes and neighbours ready for packets to this address.
     Prepare(Ipv4Addr),
     /// Have the neighbours ready that packets to anywhere may need.
@@ -87,7 +91,7 @@ impl Sharing {
     ) -> Result<Self, ConfigError> {
         let mut sharing = Self {
             part: LoadSharing::new(config.part(boot), now)?,
-            verdicts: Verdicts::new(config.connected, config.learns(), numbers),
+            verdicts: Verdicts::new(config.connected, config.watches_rest(), numbers),
             finding: Finding::new(now, &config, boot.0 as u16),
             handovers: Handovers::default(),
             outputs: Vec::new(),
@@ -114,7 +118,7 @@ impl Sharing {
     ) -> Result<(), ConfigError> {
         let boot = self.part.config().boot;
         self.part.reconfigure(now, config.part(boot))?;
-        self.verdicts.set_learns(config.learns());
+        self.verdicts.set_learns(config.watches_rest());
         self.finding.set(&config);
         self.config = config;
         self.carry_out(numbers);
@@ -186,10 +190,33 @@ impl Sharing {
         self.carry_out(numbers);
     }
 
-    /// A packet of an end system was seen that is in no table.
-    pub(super) fn packet_seen(&mut self, now: Time, address: Ipv4Addr) {
-        self.finding.packet_seen(&self.config, address);
+    /// A packet of an end system was seen that is in no table. `node` is the further router on this link that packets to it go to, and `from` the
+    /// link address that it came from.
+    pub(super) fn packet_seen(
+        &mut self,
+        now: Time,
+        address: Ipv4Addr,
+        node: Option<Ipv4Addr>,
+        from: MacAddr,
+    ) {
+        self.finding.packet_seen(&self.config, address, node, from);
         self.ask(now);
+    }
+
+    /// Whether a packet came from the further router behind which it claims to begin.
+    pub(super) fn vouched(
+        &mut self,
+        now: Time,
+        sighting: Sighting,
+        is_its: bool,
+        numbers: &mut Numbers,
+    ) {
+        if self.finding.vouched(sighting, is_its) {
+            let node = Some(sighting.node.into());
+            let address = sighting.address.into();
+            self.part.end_system_seen(now, address, Seen::Traffic, node);
+            self.carry_out(numbers);
+        }
     }
 
     /// When the workers' counters are to be read next; not at all for a group that follows another, which has them counted with its own.
@@ -226,6 +253,7 @@ impl Sharing {
         if self.finding.answered(now, address) {
             self.found(now, address, Seen::Neighbour, numbers);
         }
+        self.ask(now);
     }
 
     /// Someone on the link replied to an information request with these numbers.

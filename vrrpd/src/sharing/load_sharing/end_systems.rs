@@ -23,6 +23,10 @@ const TAKE_UP_GAP: Duration = Duration::from_millis(100);
 /// How many the authority is told of in one type 2.
 const TOLD_MAX: usize = 64;
 
+/// What part of the end systems there may be can be learned behind further routers: what such a router sends in others' names takes no room from
+/// those on the link.
+const BEHIND_PART: usize = 2;
+
 /// For how long others are waited for that it can be told of at the same time.
 const TELL_DELAY: Duration = Duration::from_millis(10);
 
@@ -55,6 +59,11 @@ impl EndSystems {
         self.configured_are_known = false;
     }
 
+    /// A router is believed from now on, which may have been taken for an end system before.
+    pub(super) fn look_for_members(&mut self) {
+        self.aged_at = None;
+    }
+
     /// When those that wait may be taken up.
     pub(super) fn take_up_at(&self, now: Time) -> Option<Time> {
         let all_known = self.waiting.is_empty() && self.configured_are_known;
@@ -64,13 +73,18 @@ impl EndSystems {
 }
 
 impl LoadSharing {
-    pub(super) fn note_end_system(&mut self, address: IpAddr, seen: Seen, node: Option<IpAddr>) {
-        let is_router = address == self.config.local
+    /// Whether an address is that of the group or of one of its routers, as far as they are known.
+    fn is_member(&self, address: IpAddr) -> bool {
+        address == self.config.local
             || address == self.config.group.destination
-            || self.trust.router_at(address).is_some();
+            || self.config.plain_members.contains(&address)
+            || self.trust.router_at(address).is_some()
+    }
+
+    pub(super) fn note_end_system(&mut self, address: IpAddr, seen: Seen, node: Option<IpAddr>) {
         let unusual = address.is_unspecified() || address.is_multicast();
         let foreign = Family::of(address) != self.config.group.family();
-        if self.config.follows || foreign || is_router || unusual {
+        if self.config.follows || foreign || unusual || self.is_member(address) {
             return;
         }
         let condition = Condition::Address(address);
@@ -79,28 +93,45 @@ impl LoadSharing {
             self.end_systems.waiting.remove(&address);
             return;
         }
-        let age_max = self.config.end_system_age;
         let now = self.now;
-        let waiting = &mut self.end_systems.waiting;
-        let known = self.table.rows().len() + waiting.len();
-        if known >= self.config.end_systems_max && !waiting.contains_key(&address) {
-            waiting.retain(|_, sighting| now.since(sighting.at) <= age_max);
-            if self.table.rows().len() + waiting.len() >= self.config.end_systems_max {
-                self.counters.end_systems_refused += 1;
-                return;
-            }
+        let is_new = !self.end_systems.waiting.contains_key(&address);
+        if is_new && !self.has_room(node.is_some()) {
+            self.counters.end_systems_refused += 1;
+            return;
         }
         let sighting = Sighting {
             seen,
             at: now,
             node,
         };
-        let is_new = waiting.insert(address, sighting).is_none();
+        self.end_systems.waiting.insert(address, sighting);
         if is_new && matches!(self.authority, Authority::None) {
             self.end_systems.untold = true;
             self.voice.respond_within(now, TELL_DELAY);
         }
         self.review_soon();
+    }
+
+    /// Whether there is room for one more end system, on the link or behind a further router.
+    fn has_room(&mut self, behind: bool) -> bool {
+        let max = self.config.end_systems_max;
+        let behind_max = max / BEHIND_PART;
+        let least = if behind { behind_max } else { max };
+        // The rest is no end system.
+        let in_table = self.table.rows().len().saturating_sub(1);
+        if in_table + self.end_systems.waiting.len() < least {
+            return true;
+        }
+        let (table, age_max) = (&self.table, self.config.end_system_age);
+        let waiting = &mut self.end_systems.waiting;
+        waiting.retain(|address, sighting| {
+            let is_old = self.now.since(sighting.at) > age_max;
+            !is_old && table.row((*address).into()).is_none()
+        });
+        let known = in_table + waiting.len();
+        let rows_behind = table.rows().filter(|(_, row)| row.node.is_some());
+        let waiting_behind = waiting.values().filter(|one| one.node.is_some());
+        known < max && (!behind || rows_behind.count() + waiting_behind.count() < behind_max)
     }
 
     /// What the authority is to be told in a type 2: a part of what the table lacks, each time the next.
@@ -180,6 +211,7 @@ impl LoadSharing {
             (address, sighting)
         });
         let waiting = self.end_systems.waiting.iter();
+        let waiting = waiting.filter(|(address, _)| !self.is_member(**address));
         let new: Vec<(IpAddr, Sighting)> = configured
             .chain(waiting.map(|(address, sighting)| (*address, *sighting)))
             .filter(|(address, _)| draft.row(&self.table, (*address).into()).is_none())
@@ -205,34 +237,40 @@ impl LoadSharing {
         !new.is_empty()
     }
 
-    /// Those of which nothing was seen for too long fall back to the rest: they go where that is routed, and then out of the table. Returns those
-    /// that are still to go there.
+    /// Those of which nothing was seen for too long, and routers that were taken for end systems before they were believed, fall back to the rest:
+    /// they go where that is routed, and then out of the table. Returns those that are still to go there.
     pub(super) fn give_up_end_systems(&mut self, draft: &mut Draft) -> Vec<Condition> {
         let age_max = self.config.end_system_age;
         let due = |at: Time| self.now.since(at) >= age_max / 16;
         if self.end_systems.aged_at.is_some_and(|at| !due(at)) {
             return Vec::new();
         }
-        self.end_systems.aged_at = Some(self.now);
         let rest = draft.row(&self.table, Condition::Rest);
         let Some(rest) = rest.filter(|rest| rest.unfinished.is_none()) else {
             return Vec::new();
         };
+        self.end_systems.aged_at = Some(self.now);
         let systems = self.config.end_systems.iter();
         let configured: BTreeSet<Condition> =
             systems.map(|(address, _)| (*address).into()).collect();
-        let aged: Vec<(Condition, bool)> = self
-            .table
-            .rows()
-            .filter(|(condition, row)| {
-                *condition != Condition::Rest
-                    && row.unfinished.is_none()
-                    && self.now.since(row.seen_at) > age_max
-                    && !configured.contains(condition)
-            })
-            .map(|(condition, row)| (condition, row.router == rest.router))
+        let gone = self.table.rows().filter(|(condition, row)| {
+            let Condition::Address(address) = condition else {
+                return false;
+            };
+            let is_old = self.now.since(row.seen_at) > age_max;
+            (is_old || self.is_member(*address)) && !configured.contains(condition)
+        });
+        let gone: Vec<(Condition, Row)> = gone
+            .map(|(condition, row)| (condition, *row))
             .take(CHANGED_MAX)
             .collect();
-        draft.drop_where_the_rest_is(aged)
+        let is_home = |row: &Row| row.unfinished.is_none() && row.router == rest.router;
+        if !gone.iter().all(|(_, row)| is_home(row)) {
+            // They are looked for again as soon as they have come home.
+            self.end_systems.aged_at = None;
+        }
+        let settled = gone.iter().filter(|(_, row)| row.unfinished.is_none());
+        let settled = settled.map(|(condition, row)| (*condition, is_home(row)));
+        draft.drop_where_the_rest_is(settled.collect())
     }
 }

@@ -65,6 +65,7 @@ impl LoadSharing {
             self.moves.lost(self.now, router);
         }
         if admission.is_some() {
+            self.end_systems.look_for_members();
             self.voice.respond_soon(self.now);
         }
         let events = self

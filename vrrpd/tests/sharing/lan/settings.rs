@@ -34,6 +34,7 @@ pub(crate) struct Settings {
     pub(crate) capacities: BTreeMap<usize, u64>,
     pub(crate) review: vrrpd::sharing::review::Config,
     pub(crate) end_system_age: Option<Duration>,
+    pub(crate) end_systems_max: Option<usize>,
     pub(crate) vrid: u8,
     /// Whether another group decides who gets what.
     pub(crate) follows: bool,
@@ -61,6 +62,7 @@ impl Settings {
             capacities: BTreeMap::new(),
             review: vrrpd::sharing::review::Config::default(),
             end_system_age: None,
+            end_systems_max: None,
             vrid: 7,
             follows: false,
             servers: BTreeSet::new(),

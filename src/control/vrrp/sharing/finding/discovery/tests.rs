@@ -9,6 +9,7 @@ fn at(ms: u64) -> Time {
 fn config() -> DiscoveryConfig {
     DiscoveryConfig {
         learn: true,
+        learn_behind: true,
         learn_rate: 100,
         sweep: true,
         sweep_rate: 10,
