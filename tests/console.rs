@@ -6,19 +6,17 @@
 )]
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use clap::CommandFactory;
 use lab::process::{Finished, Process, command};
+use lab::terminal::Terminal;
 use lab::{Result, poll};
 use manifold::command::Line;
-use nix::pty::Winsize;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
@@ -78,6 +76,11 @@ impl Site {
         let mut command = command(PROGRAM);
         command.args(["top", "--socket"]).arg(self.socket());
         command
+    }
+
+    fn at_terminal(&self, mut command: Command) -> Result<Terminal> {
+        command.env("XDG_STATE_HOME", &self.0);
+        Terminal::spawn(command, (110, 24))
     }
 
     fn ctl(&self, line: &str) -> Result<Finished> {
@@ -347,88 +350,24 @@ fn a_line_that_fails_ends_the_batch_and_is_told() -> Result<()> {
     Ok(())
 }
 
-/// A program at a terminal, and what it printed there.
-struct AtTerminal {
-    process: Process,
-    keyboard: File,
-    screen: std::sync::mpsc::Receiver<Vec<u8>>,
-    seen: String,
-}
-
-impl AtTerminal {
-    fn spawn(mut command: Command, site: &Site) -> Result<Self> {
-        let size = Winsize {
-            ws_row: 24,
-            ws_col: 110,
-            ws_xpixel: 0,
-            ws_ypixel: 0,
-        };
-        let pty = nix::pty::openpty(&size, None).expect("a terminal");
-        let end = |fd: &OwnedFd| fd.try_clone().expect("a descriptor");
-        command.env("TERM", "xterm").env("XDG_STATE_HOME", &site.0);
-        let process = Process::spawn_at(
-            command,
-            Stdio::from(end(&pty.slave)),
-            Stdio::from(end(&pty.slave)),
-        )?;
-        drop(pty.slave);
-        let mut screen = File::from(end(&pty.master));
-        let (sender, receiver) = std::sync::mpsc::channel();
-        std::thread::spawn(move || {
-            let mut chunk = [0; 4096];
-            // A terminal whose other end is closed fails to be read.
-            while let Ok(octets @ 1..) = screen.read(&mut chunk) {
-                if sender.send(chunk[..octets].to_vec()).is_err() {
-                    return;
-                }
-            }
-        });
-        Ok(Self {
-            process,
-            keyboard: File::from(pty.master),
-            screen: receiver,
-            seen: String::new(),
-        })
-    }
-
-    /// Types, and waits until a text has been printed since.
-    fn type_until(&mut self, keys: &str, text: &str) -> Result<()> {
-        self.seen.clear();
-        self.keyboard
-            .write_all(keys.as_bytes())
-            .expect("the terminal takes keys");
-        self.wait_for(text)
-    }
-
-    fn wait_for(&mut self, text: &str) -> Result<()> {
-        poll::until(&format!("{text:?} at the terminal"), DEADLINE, || {
-            while let Ok(octets) = self.screen.try_recv() {
-                self.seen.push_str(&String::from_utf8_lossy(&octets));
-            }
-            Ok(self.seen.contains(text).then_some(()))
-        })
-    }
-}
-
 #[test]
 fn the_prompt_completes_remembers_and_asks_before_it_ends_a_router() -> Result<()> {
     let site = Site::new();
     let router = site.start()?;
-    let mut prompt = AtTerminal::spawn(site.ctl_command(), &site)?;
-    prompt.wait_for("manifold> ")?;
-    prompt.type_until("sh\t", "show ")?;
-    prompt.type_until("po\t", "port ")?;
-    prompt.type_until("inf\t", "info ")?;
-    prompt.type_until("w\t", "wan ")?;
-    prompt.type_until("\r", "Infos for port 1 (wan)")?;
-    prompt.wait_for("manifold> ")?;
-    prompt.type_until("show prot\r", "knows no \"prot\"")?;
-    prompt.wait_for("manifold> ")?;
-    prompt.type_until("quit\r", "End it? [y/N]")?;
-    prompt.type_until("n\r", "manifold> ")?;
-    prompt.type_until("exit\r", "\n")?;
-    let AtTerminal { process, .. } = prompt;
-    assert!(process.finish(DEADLINE)?.status.success());
+    let mut prompt = site.at_terminal(site.ctl_command())?;
+    prompt.wait_for("manifold> ", DEADLINE)?;
+    prompt.type_until("sh\t", "show ", DEADLINE)?;
+    prompt.type_until("po\t", "port ", DEADLINE)?;
+    prompt.type_until("inf\t", "info ", DEADLINE)?;
+    prompt.type_until("w\t", "wan ", DEADLINE)?;
+    prompt.type_until("\r", "Infos for port 1 (wan)", DEADLINE)?;
+    prompt.wait_for("manifold> ", DEADLINE)?;
+    prompt.type_until("show prot\r", "knows no \"prot\"", DEADLINE)?;
+    prompt.wait_for("manifold> ", DEADLINE)?;
+    prompt.type_until("quit\r", "End it? [y/N]", DEADLINE)?;
+    prompt.type_until("n\r", "manifold> ", DEADLINE)?;
+    prompt.type_until("exit\r", "\n", DEADLINE)?;
+    assert!(prompt.finish(DEADLINE)?.status.success());
     site.answer("show lcores")?;
 
     let history = read(&site.0.join("manifold/history"));
@@ -447,14 +386,13 @@ fn the_end_of_the_routers_own_prompt_is_the_routers() -> Result<()> {
     let site = Site::new();
     let mut run = site.run();
     run.arg("-i");
-    let mut prompt = AtTerminal::spawn(run, &site)?;
-    prompt.wait_for("manifold> ")?;
-    prompt.type_until("show mempool\r", "mbufs")?;
+    let mut prompt = site.at_terminal(run)?;
+    prompt.wait_for("manifold> ", DEADLINE)?;
+    prompt.type_until("show mempool\r", "mbufs", DEADLINE)?;
     // Ctrl-C clears a line, Ctrl-D ends the prompt.
-    prompt.type_until("nonsense\x03", "manifold> ")?;
-    prompt.type_until("\x04", "\n")?;
-    let AtTerminal { process, .. } = prompt;
-    assert!(process.finish(DEADLINE)?.status.success());
+    prompt.type_until("nonsense\x03", "manifold> ", DEADLINE)?;
+    prompt.type_until("\x04", "\n", DEADLINE)?;
+    assert!(prompt.finish(DEADLINE)?.status.success());
     assert!(!site.socket().exists(), "the socket stays behind");
     Ok(())
 }
@@ -463,26 +401,24 @@ fn the_end_of_the_routers_own_prompt_is_the_routers() -> Result<()> {
 fn the_live_view_outlives_its_router_and_gives_the_terminal_back() -> Result<()> {
     let site = Site::new();
     let router = site.start()?;
-    let mut top = AtTerminal::spawn(site.top(), &site)?;
+    let mut top = site.at_terminal(site.top())?;
     // The other screen, and without a cursor.
-    top.wait_for("\x1b[?1049h")?;
+    top.wait_for("\x1b[?1049h", DEADLINE)?;
     // A word only: what is blank already is not drawn again.
-    top.wait_for("shares")?;
+    top.wait_for("shares", DEADLINE)?;
     router.signal(Signal::SIGTERM)?;
     assert!(router.finish(DEADLINE)?.status.success());
-    top.wait_for("trying again")?;
+    top.wait_for("trying again", DEADLINE)?;
     let router = site.start()?;
-    top.wait_for("the router answers again")?;
-    top.type_until("q", "\x1b[?1049l")?;
-    let AtTerminal { process, .. } = top;
-    assert!(process.finish(DEADLINE)?.status.success());
+    top.wait_for("the router answers again", DEADLINE)?;
+    top.type_until("q", "\x1b[?1049l", DEADLINE)?;
+    assert!(top.finish(DEADLINE)?.status.success());
 
-    let mut top = AtTerminal::spawn(site.top(), &site)?;
-    top.wait_for("\x1b[?1049h")?;
-    top.process.signal(Signal::SIGTERM)?;
-    top.wait_for("\x1b[?1049l")?;
-    let AtTerminal { process, .. } = top;
-    assert!(process.finish(DEADLINE)?.status.success());
+    let mut top = site.at_terminal(site.top())?;
+    top.wait_for("\x1b[?1049h", DEADLINE)?;
+    top.process().signal(Signal::SIGTERM)?;
+    top.wait_for("\x1b[?1049l", DEADLINE)?;
+    assert!(top.finish(DEADLINE)?.status.success());
     drop(router);
     Ok(())
 }

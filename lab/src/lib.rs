@@ -28,6 +28,7 @@ pub mod relay;
 pub mod skew;
 pub mod soak;
 pub mod table;
+pub mod terminal;
 pub mod testpmd;
 pub mod topology;
 pub mod traffic;

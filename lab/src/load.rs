@@ -144,6 +144,17 @@ impl<'a> Load<'a> {
         Ok(load)
     }
 
+    /// Has the datagrams keep their pace whatever else the machine does, so that what routers measure of them is as steady as it is meant to be.
+    ///
+    /// # Errors
+    /// Mostly: this process is not root.
+    pub fn steady(mut self) -> Result<Self> {
+        let datagrams = std::mem::take(&mut self.datagrams).into_iter();
+        let steady = datagrams.map(|(server, sender)| Ok((server, sender.steady()?)));
+        self.datagrams = steady.collect::<Result<_>>()?;
+        Ok(self)
+    }
+
     /// Stops it and counts.
     ///
     /// # Errors

@@ -15,6 +15,9 @@ use nix::unistd::Pid;
 use crate::error::Doing;
 use crate::{LabError, Result, poll};
 
+/// How long the system may take to schedule a thread anew.
+const SCHEDULED: Duration = Duration::from_secs(10);
+
 /// Most of a stream that is kept, in octets; what comes later is read and forgotten.
 const KEPT_OCTETS: usize = 8 << 20;
 
@@ -25,6 +28,16 @@ pub fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", "--"]).arg(program);
     command
+}
+
+/// Has a thread run before all ordinary programs, in turn with others of the same real-time priority (`SCHED_RR`), 1 to 99.
+///
+/// # Errors
+/// Mostly: this process is not root.
+pub fn schedule_first(thread: Pid, priority: u8) -> Result<()> {
+    let mut chrt = command("chrt");
+    chrt.args(["--rr", "--pid", &priority.to_string(), &thread.to_string()]);
+    Process::spawn(chrt)?.succeed(SCHEDULED).map(drop)
 }
 
 /// How a program ended and what it printed.

@@ -60,6 +60,7 @@ pub(super) struct RouterFlow {
     pub(super) bit_s: Option<u64>,
     pub(super) overflows_s: Option<f64>,
     pub(super) conditions_bit_s: u64,
+    pub(super) weight_percent: f64,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]

@@ -12,8 +12,20 @@ use ratatui::widgets::{Block, Cell, Paragraph, Row, Table};
 use super::model::{Group, Model};
 use super::sample::{Flows, Member, RouterFlow};
 
-/// The longest bar.
-const BAR: usize = 20;
+/// The longest bar, and the shortest full one.
+const BAR: u16 = 20;
+const BAR_LEAST: u16 = 8;
+/// The columns of the routers' table, but for the bars.
+const NAME: u16 = 22;
+const STATE: u16 = 10;
+const ROLE: u16 = 9;
+const MEGABITS: u16 = 9;
+const OF_SHARE: u16 = 8;
+const WEIGHT: u16 = 8;
+const OVERFLOWS: u16 = 11;
+const END_SYSTEMS: u16 = 11;
+/// Between them, and the frame around.
+const GAPS: u16 = 10;
 /// For how long what has just happened stands out.
 const FRESH: Duration = Duration::from_secs(3);
 
@@ -98,7 +110,7 @@ fn draw_group(frame: &mut Frame<'_>, area: Rect, group: &Group<'_>, now: Duratio
         Constraint::Min(3),
     ])
     .areas(area);
-    frame.render_widget(routers_table(group), above);
+    frame.render_widget(routers_table(group, above.width), above);
     let [left, right] =
         Layout::horizontal([Constraint::Percentage(55), Constraint::Percentage(45)]).areas(below);
     if let Some(flows) = group.flows {
@@ -115,7 +127,9 @@ fn load(flow: &RouterFlow) -> (u64, bool) {
     }
 }
 
-fn routers_table(group: &Group<'_>) -> Table<'static> {
+fn routers_table(group: &Group<'_>, width: u16) -> Table<'static> {
+    let others = NAME + STATE + ROLE + MEGABITS + OF_SHARE + WEIGHT + OVERFLOWS + END_SYSTEMS;
+    let longest = width.saturating_sub(others + GAPS).clamp(BAR_LEAST, BAR);
     let flow = |member: &Member| {
         let mut flows = group.flows.into_iter().flat_map(|flows| &flows.routers);
         flows.find(|flow| flow.router_id == member.router_id)
@@ -172,9 +186,10 @@ fn routers_table(group: &Group<'_>) -> Table<'static> {
                 Cell::from(name),
                 state,
                 Cell::from(role),
-                Cell::from(bar(*bit_s, most)).fg(Color::Cyan),
+                Cell::from(bar(*bit_s, most, longest)).fg(Color::Cyan),
                 Cell::from(format!("{about}{:.2}", *bit_s as f64 / 1e6)),
                 Cell::from(of_mean),
+                weight(member, flow(member)),
                 if full {
                     overflows.fg(Color::Red)
                 } else {
@@ -183,7 +198,18 @@ fn routers_table(group: &Group<'_>) -> Table<'static> {
                 Cell::from(member.conditions.to_string()),
             ])
         });
-    let widths = [22, 10, 9, BAR as u16, 10, 8, 11, 11].map(Constraint::Max);
+    let widths = [
+        NAME,
+        STATE,
+        ROLE,
+        longest,
+        MEGABITS,
+        OF_SHARE,
+        WEIGHT,
+        OVERFLOWS,
+        END_SYSTEMS,
+    ];
+    let widths = widths.map(Constraint::Max);
     let header = [
         "router",
         "state",
@@ -191,6 +217,7 @@ fn routers_table(group: &Group<'_>) -> Table<'static> {
         "load",
         "Mbit/s",
         "of share",
+        "weight",
         "overflows/s",
         "end systems",
     ];
@@ -199,9 +226,20 @@ fn routers_table(group: &Group<'_>) -> Table<'static> {
         .block(Block::bordered().title("routers (~: as last reviewed)"))
 }
 
-fn bar(value: u64, most: u64) -> String {
-    let length = (value as f64 / most.max(1) as f64 * BAR as f64).round() as usize;
-    "█".repeat(length.min(BAR))
+/// A router's weight, and what part of it counts where it was relieved because it overflowed.
+fn weight(member: &Member, flow: Option<&RouterFlow>) -> Cell<'static> {
+    match flow.map(|flow| flow.weight_percent) {
+        Some(percent) if percent < 100.0 => {
+            Cell::from(format!("{}·{percent:.0}%", member.weight)).fg(Color::Yellow)
+        }
+        _ => Cell::from(member.weight.to_string()),
+    }
+}
+
+/// As long as `value` is of `most`, of which the bar is `longest`.
+fn bar(value: u64, most: u64, longest: u16) -> String {
+    let length = value as f64 / most.max(1) as f64 * f64::from(longest);
+    "█".repeat(length.round().min(f64::from(longest)) as usize)
 }
 
 fn end_systems(flows: &Flows) -> Table<'static> {

@@ -35,18 +35,25 @@ pub(super) fn peer_configuration(net: &Sharing, router: u8) -> String {
     )
 }
 
-/// Packets that wait at the slow router, and those that it could not keep.
-fn congestion(group: &Group<'_>) -> (u64, u64) {
-    let router = group.router(SLOW).expect("a router");
+/// Packets that a router's backlogs could not keep, be it that they waited for the egress, or for a move.
+pub(super) fn overflows(group: &Group<'_>, router: u8) -> u64 {
+    let router = group.router(router).expect("a router");
+    let counters = router.ask("show counters").expect("counters");
+    let reasons = ["egress-overflow", "hold-overflow"].into_iter();
+    let of = |reason| counters["discards"][reason].as_u64().expect("a count");
+    reasons.map(of).sum()
+}
+
+/// Packets that wait at a slow router, and those that it could not keep.
+pub(super) fn congestion(group: &Group<'_>, slow: u8) -> (u64, u64) {
+    let router = group.router(slow).expect("a router");
     let backlog = router.ask("show backlog").expect("a backlog");
     let workers = backlog["workers"].as_array().into_iter().flatten();
     let ports = workers.flat_map(|worker| worker["waiting"].as_array().into_iter().flatten());
     let waiting = ports
         .filter(|port| port["port"] == CARRIER)
         .filter_map(|port| port["packets"].as_u64());
-    let counters = router.ask("show counters").expect("counters");
-    let overflowed = counters["discards"]["egress-overflow"].as_u64();
-    (waiting.sum(), overflowed.expect("a count"))
+    (waiting.sum(), overflows(group, slow))
 }
 
 fn move_to(group: &Group<'_>, host: u8, to: u8) {
@@ -103,23 +110,23 @@ fn moves_from_a_congested_router_lose_what_overflowed_and_nothing_else() {
     for host in (0..LIGHT).chain(0..LIGHT) {
         move_to(&group, host, SLOW);
         poll::until("congestion", DEADLINE, || {
-            Ok((congestion(&group).0 > 0).then_some(()))
+            Ok((congestion(&group, SLOW).0 > 0).then_some(()))
         })
         .expect("congestion");
         move_to(&group, host, 1);
-        least = least.min(congestion(&group).0);
+        least = least.min(congestion(&group, SLOW).0);
     }
     let sent: Vec<(u32, u64)> = senders
         .into_iter()
         .map(|(id, sender)| (id, sender.stop().expect("sent")))
         .collect();
     poll::until("an end of the congestion", DEADLINE, || {
-        Ok((congestion(&group).0 == 0).then_some(()))
+        Ok((congestion(&group, SLOW).0 == 0).then_some(()))
     })
     .expect("an empty backlog");
     let report = receiver.finish(&sent, Duration::from_secs(1));
     let report = report.expect("counts");
-    let (_, overflowed) = congestion(&group);
+    let (_, overflowed) = congestion(&group, SLOW);
     println!("never fewer than {least} packets waited; {overflowed} overflowed; {report:?}");
     let total = report.total();
     let exact = (total.lost, total.duplicated, total.reordered) == (overflowed, 0, 0);

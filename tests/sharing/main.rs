@@ -16,6 +16,7 @@ mod forged;
 mod identical;
 mod insider;
 mod keys;
+mod live_view;
 mod lossy;
 mod membership;
 mod moves;

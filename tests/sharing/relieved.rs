@@ -6,10 +6,11 @@ use lab::group::Group;
 use lab::load::{Load, Rates};
 use lab::manifold::Manifold;
 use lab::topology::sharing::{CARRIER, Setup, Sharing};
-use lab::{poll, skew};
+use lab::{poll, probe, skew};
 use serde_json::Value;
 
-use super::congested::peer_configuration;
+use super::congested::{congestion, overflows, peer_configuration};
+use super::live_view::{line_of, top};
 use super::reviews::{of_protocol, of_reviews};
 use super::{DEADLINE, blames_the_machine, program};
 
@@ -40,18 +41,42 @@ fn slow_as_seen_by(group: &Group<'_>, router: u8) -> lab::Result<Value> {
 fn overflows_alone_bring_a_review_that_relieves_the_router() {
     let net = Sharing::new(HOSTS, 3, 2).expect("a network");
     let machine = net.guest("peer", CARRIER).expect("a machine");
-    let setup = Setup {
+    let mut setup = Setup {
         memif: Some(SLOW),
+        // So few that what waits there goes out before those who take over have held more than they can.
+        backlog: Some(1024),
         ..skew::setup(HOSTS)
     };
+    // What waits at the slow router takes a while to go out, and is not to be overtaken.
+    let sharing = setup.sharing.iter_mut();
+    sharing.for_each(|sharing| *sharing += "drain-limit = \"60s\"\n");
     let group = Group::start(&net, program(), &setup).expect("routers");
     let peer = Manifold::start(&machine, program(), &peer_configuration(&net, SLOW), &[]);
     let peer = peer.expect("a peer");
     peer.ctl("set fwd io").expect("a peer that forwards");
     skew::wait_until_shared(&group, HOSTS, DEADLINE).expect("shares");
+    // Every router is to know the servers: of what waits for ARP a part may be lost, or overtaken.
+    for (host, server) in net.hosts.iter().flat_map(|host| [(host, 0), (host, 1)]) {
+        let ping = probe::ping(host, Sharing::server(server), "-c 2 -i 0.2 -W 5");
+        assert!(ping.expect("a ping").received > 0, "{}", host.name());
+    }
     let since = group.mark();
     let before = slow_as_seen_by(&group, SLOW).expect("figures")["conditions"].as_u64();
     let load = Load::start(&net, RATES).expect("a load");
+    let mut live = top(&net, SLOW);
+    let shown = live.wait_until("overflows", RELIEF, |screen| {
+        let line = line_of(screen, SLOW);
+        // The last column but one.
+        let overflows = line
+            .len()
+            .checked_sub(2)
+            .and_then(|at| line[at].parse().ok());
+        overflows.is_some_and(|overflows: f64| overflows > 0.0)
+    });
+    println!(
+        "{}",
+        shown.unwrap_or_else(|error| panic!("{error}{}", group.said(20)))
+    );
     let mut overflowed = 0;
     let mut last = Value::Null;
     let relieved = poll::until("relief", RELIEF, || {
@@ -74,7 +99,22 @@ fn overflows_alone_bring_a_review_that_relieves_the_router() {
     let log = group.router(0).expect("a router").process().stderr();
     assert!(log.contains("overflows a second, more than 1"), "{log}");
     assert!(!log.contains("bit/s, more than"), "{log}");
-    let total = load.stop().expect("counts").udp_total();
-    println!("{total:?}");
-    assert!(total.duplicated == 0 || blames_the_machine(&group, &since, &[]));
+    poll::until("an end of the congestion", RELIEF, || {
+        Ok((congestion(&group, SLOW).0 == 0).then_some(()))
+    })
+    .expect("an empty backlog");
+    let report = load.stop().expect("counts");
+    let total = report.udp_total();
+    // What backlogs could not keep is what is missing, to the packet.
+    let overflowed = [0, 1, 2].map(|router| overflows(&group, router));
+    println!("{total:?}; overflowed by router: {overflowed:?}");
+    let exact =
+        (total.lost, total.duplicated, total.reordered) == (overflowed[usize::from(SLOW)], 0, 0);
+    if !exact {
+        println!("{}", group.story());
+    }
+    let network = (report.socket_drops, net.link_drops().expect("drops"));
+    assert_eq!(network, (0, 0), "the network itself lost something");
+    assert!(exact || !blames_the_machine(&group, &since, &[]));
+    assert!(exact && total.lost > 0, "{overflowed:?} {report:#?}");
 }

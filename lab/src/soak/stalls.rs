@@ -14,7 +14,7 @@ use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::{Pid, gettid};
 
 use crate::error::Doing;
-use crate::process::{Process, command};
+use crate::process::schedule_first;
 use crate::{LabError, Result};
 
 /// How long each sleep is to take.
@@ -183,11 +183,7 @@ impl Watch {
             look();
         }));
         let thread = hear.recv().map_err(|_| LabError::Panicked("a watch"))?;
-        let mut first = command("chrt");
-        first.args(["--rr", "--pid", "99", &thread.to_string()]);
-        Process::spawn(first)?
-            .succeed(Duration::from_secs(10))
-            .map(drop)
+        schedule_first(thread, 99)
     }
 
     /// Watches a router's threads too, for as long as they are there.

@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use nix::unistd::{Pid, gettid};
+
+use crate::process::schedule_first;
 use crate::{LabError, Result};
 
 /// Most packets sent in a row: a sender that was kept waiting must not flood the queues on the way, the shortest of which
@@ -14,6 +18,9 @@ const LONGEST_BURST: u64 = 64;
 const TICK: Duration = Duration::from_micros(250);
 /// Longest pause, after which it is looked whether to stop.
 const LOOK: Duration = Duration::from_millis(50);
+
+/// The real-time priority of a steady sender: below that of the routers under test.
+const PRIORITY: u8 = 5;
 
 /// How much to send, and how fast.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +37,8 @@ pub struct Sender {
     stop: Arc<AtomicBool>,
     sent: Arc<AtomicU64>,
     thread: Option<JoinHandle<Result<()>>>,
+    /// The thread, as the kernel knows it.
+    id: Receiver<Pid>,
 }
 
 impl Sender {
@@ -40,9 +49,12 @@ impl Sender {
     ) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let sent = Arc::new(AtomicU64::new(0));
+        let (say, id) = channel();
         let thread = std::thread::spawn({
             let (stop, sent) = (Arc::clone(&stop), Arc::clone(&sent));
             move || {
+                // Whoever wants to know asks while the sender is there.
+                let _ = say.send(gettid());
                 let start = Instant::now();
                 let mut number = 0;
                 while number < pace.packets && !stop.load(Ordering::Relaxed) {
@@ -67,7 +79,19 @@ impl Sender {
             stop,
             sent,
             thread: Some(thread),
+            id,
         }
+    }
+
+    /// Keeps its pace whatever else the machine does: its thread runs before all ordinary programs, and after the routers.
+    ///
+    /// # Errors
+    /// Mostly: this process is not root.
+    pub fn steady(self) -> Result<Self> {
+        if let Ok(thread) = self.id.recv() {
+            schedule_first(thread, PRIORITY)?;
+        }
+        Ok(self)
     }
 
     /// Packets sent so far.

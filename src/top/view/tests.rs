@@ -31,8 +31,8 @@ impl Answers {
             "show flow-rates" => json!({
                 "window_ms": 10_000.0,
                 "routers": [
-                    {"router_id": "192.0.2.2", "is_this": true, "bit_s": 30_000_000, "overflows_s": 2.5, "conditions_bit_s": 1},
-                    {"router_id": "192.0.2.3", "is_this": false, "bit_s": null, "overflows_s": null, "conditions_bit_s": 10_000_000},
+                    {"router_id": "192.0.2.2", "is_this": true, "bit_s": 30_000_000, "overflows_s": 2.5, "conditions_bit_s": 1, "weight_percent": 100.0},
+                    {"router_id": "192.0.2.3", "is_this": false, "bit_s": null, "overflows_s": null, "conditions_bit_s": 10_000_000, "weight_percent": 55.0},
                 ],
                 "last_review": {"ms_ago": 3000.0, "verdict": "reallocate", "max_over_mean": 2.25},
                 "conditions": [{"condition": "192.0.2.77", "router": "192.0.2.2", "bit_s": 1000, "known_bit_s": 25_000}],
@@ -75,7 +75,7 @@ fn screen(model: &Model, now: Duration, (width, height): (u16, u16)) -> String {
 }
 
 fn shows(model: &Model, now: Duration, parts: &[&str]) {
-    let screen = screen(model, now, (110, 24));
+    let screen = screen(model, now, (120, 24));
     for part in parts {
         assert!(screen.contains(part), "{part} is not on\n{screen}");
     }
@@ -92,8 +92,8 @@ fn routers_stand_below_each_other_with_their_load_overflows_and_end_systems() {
             "lan, VRID 7, sequence mode",
             "last review 3 s ago: reallocate, heaviest router at 2.25 of the mean",
             // The heaviest has the longest bar, half of the load being its share.
-            "192.0.2.2 (this)       working    master    ████████████████████ 30.00      1.50     2.5         5",
-            "192.0.2.3              faulty               ███████              ~10.00     0.50     -           0",
+            "192.0.2.2 (this)       working    master    ████████████████████ 30.00     1.50     100      2.5         5",
+            "192.0.2.3              faulty               ███████              ~10.00    0.50     100·55%  -           0",
             "192.0.2.77",
             "25.0",
             "moves (3 under way)",
@@ -170,6 +170,15 @@ fn an_answer_that_is_not_understood_is_a_failure() {
         Sample::take(&Nonsense),
         Err(AskError::Unreachable(_))
     ));
+}
+
+#[test]
+fn on_a_narrower_terminal_bars_are_shorter_and_the_figures_stay() {
+    let mut model = Model::new(Path::new("/s"));
+    model.take(SECOND, sample("192.0.2.2", 1));
+    let screen = screen(&model, SECOND, (110, 24));
+    let line = "192.0.2.2 (this)       working    master    ████████████ 30.00     1.50     100      2.5         5";
+    assert!(screen.contains(line), "{screen}");
 }
 
 #[test]

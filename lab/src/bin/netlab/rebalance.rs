@@ -73,7 +73,7 @@ pub(crate) fn show_in(net: &Sharing, program: &Path) -> Result<Figures> {
     let group = Group::start(net, program, &skew::setup(hosts))?;
     skew::wait_until_shared(&group, hosts, DEADLINE)?;
     let skew = Skew::of(&group, hosts, HEAVY)?;
-    let load = Load::start_uneven(net, RATES, |host| skew.pps(host))?;
+    let load = Load::start_uneven(net, RATES, |host| skew.pps(host))?.steady()?;
     let mut track = Track::new(group.count());
     eprintln!(
         "the end systems of r{} send more than the others:",
