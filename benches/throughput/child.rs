@@ -37,7 +37,7 @@ pub(crate) enum To {
 
 /// The router's own MAC on the replaying port.
 pub(crate) const OWN_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 0xaa]);
-const VRID: u8 = 1;
+pub(crate) const VRID: u8 = 1;
 const GATEWAY: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
 const GATEWAY_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 0xbb]);
 /// Where the control thread stays once the workers run; a second worker shares the processor with it.
@@ -88,7 +88,7 @@ pub(crate) struct Swap {
     pub build_ms: f64,
 }
 
-type Result<T> = std::result::Result<T, Box<dyn Error>>;
+pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// Measures `rounds` rounds of `length` a phase over the frames of `pcap`.
 pub(crate) fn run(
@@ -186,7 +186,8 @@ pub(crate) fn scale(pcap: &Path, huge: bool) -> Result<(f64, f64)> {
     Ok((resident, seconds))
 }
 
-fn start(pcap: &Path, workers: u16, huge: bool) -> Result<Dataplane> {
+/// A data plane between a port that replays `pcap` for each of the workers and one that swallows.
+pub(crate) fn start(pcap: &Path, workers: u16, huge: bool) -> Result<Dataplane> {
     let mut arguments = vec![
         "--in-memory".to_owned(),
         "--no-pci".to_owned(),
@@ -228,7 +229,8 @@ fn gateway() -> NextHop {
     }
 }
 
-fn add_routes(plane: &mut Dataplane, load: Load) -> Result<()> {
+/// The routes of a load, all of them to the swallowing port.
+pub(crate) fn add_routes(plane: &mut Dataplane, load: Load) -> Result<()> {
     let connected = RouteChange::Add {
         prefix: "192.0.2.0/24".parse()?,
         next_hop: NextHop::Connected { port: 1 },
@@ -247,11 +249,16 @@ fn add_routes(plane: &mut Dataplane, load: Load) -> Result<()> {
     Ok(())
 }
 
-/// Every source host a condition of its own, all of them this router's; the rest is another's.
+/// Every source host a condition of its own, counted by itself, all of them this router's; the rest is another's.
 fn shared_table(load: Load) -> Result<VerdictTable> {
+    table_counted(load, |index| 1 + index)
+}
+
+/// The same, each counted under the number that it is given.
+pub(crate) fn table_counted(load: Load, number: impl Fn(u32) -> u32) -> Result<VerdictTable> {
     let mut builder = VerdictTable::builder(Verdict::Discard, 0).connected("10.0.0.0/16".parse()?);
     for index in 0..load.packets() {
-        builder = builder.condition(load.source(index), Verdict::Route, 1 + index);
+        builder = builder.condition(load.source(index), Verdict::Route, number(index));
     }
     Ok(builder.build()?)
 }
@@ -275,12 +282,21 @@ fn worker_cpu_ns() -> Result<u64> {
 
 /// Millions of packets that went through in `length`, for each second of processor time that a worker had; all of them left
 /// (or, if not `sent`, were discarded).
-fn measure(plane: &mut Dataplane, length: Duration, sent: bool) -> Result<f64> {
+pub(crate) fn measure(plane: &mut Dataplane, length: Duration, sent: bool) -> Result<f64> {
+    measure_while(plane, length / 10, sent, |_| thread::sleep(length))
+}
+
+/// The same for as long as the control thread does something; `before` is for the first bursts after a change, which fill the caches.
+pub(crate) fn measure_while(
+    plane: &mut Dataplane,
+    before: Duration,
+    sent: bool,
+    work: impl FnOnce(&Dataplane),
+) -> Result<f64> {
     plane.settle();
-    // The first bursts after a change fill the caches.
-    thread::sleep(length / 10);
+    thread::sleep(before);
     let (begin, before) = (worker_cpu_ns()?, plane.counters().total());
-    thread::sleep(length);
+    work(plane);
     let (end, counted) = (worker_cpu_ns()?, plane.counters().total().since(&before));
     let seconds = (end - begin) as f64 / 1e9;
     let received = counted.ports[0].rx_packets;

@@ -5,6 +5,7 @@
 //! a process); runs of all kinds alternate, and the figures are medians over the runs.
 
 mod child;
+mod monitoring;
 mod others;
 mod picture;
 #[path = "../traffic.rs"]
@@ -64,6 +65,12 @@ enum Role {
         workers: u16,
         phase_ms: u64,
     },
+    /// What it costs to count 65,536 conditions each by itself, and to read the counters; ends with one JSON object
+    Monitoring {
+        /// Rounds, each with every phase; the figures are medians over them
+        #[arg(long, default_value_t = 15)]
+        rounds: u32,
+    },
     /// The process that holds a million routes
     #[command(hide = true)]
     Scale { pcap: PathBuf },
@@ -83,6 +90,13 @@ fn main() -> Result<()> {
             let length = Duration::from_millis(phase_ms);
             let figures = child::run(load, to, &pcap, workers, 2, length, huge)?;
             println!("{}", serde_json::to_string(&figures)?);
+            Ok(())
+        }
+        Some(Role::Monitoring { rounds }) => {
+            let pcap = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("monitoring.pcap");
+            Load::Large.write_pcap(&pcap, To::Virtual.mac().0)?;
+            let length = Duration::from_millis(arguments.phase_ms);
+            println!("{}", monitoring::run(&pcap, rounds, length, huge)?);
             Ok(())
         }
         Some(Role::Scale { pcap }) => {
