@@ -149,17 +149,6 @@ fn workers(config: &Config) -> WorkerConfig {
         burst: usize::from(workers.burst_size),
         backlog: workers.backlog,
         mbufs: workers.mbufs,
-        conditions: conditions(config),
+        ..WorkerConfig::default()
     }
-}
-
-/// Counters for as many conditions as the groups can have: twice, because a counter is not used anew at once, and some for
-/// groups that come later.
-fn conditions(config: &Config) -> usize {
-    let groups = config.virtual_routers.iter();
-    let sharing = groups.filter_map(|router| router.load_sharing.as_ref());
-    let most: usize = sharing
-        .map(|sharing| sharing.end_systems_max as usize + 1)
-        .sum();
-    WorkerConfig::default().conditions.max(2 * most)
 }

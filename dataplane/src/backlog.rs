@@ -1,8 +1,16 @@
-//! A worker's backlog: packets received and not routed, because their condition is on hold or because their egress is
-//! congested. One bounded store; in it one queue for what is on hold and one for each egress, first in, first out.
-//! It knows packets only by their octets, so that a simulation can drive it.
+//! A worker's backlog: packets received and not sent on, because their condition is on hold, because their egress is
+//! congested, or because the link address of their next hop is not known (`unresolved.rs`). One bounded store; in it one queue for what is on hold,
+//! one for each egress and one for each neighbour that is asked for, first in, first out. It knows packets only by their octets, so that a
+//! simulation can drive it.
+
+mod unresolved;
 
 use thiserror::Error;
+
+pub(crate) use unresolved::NEIGHBOURS_MAX;
+pub use unresolved::{Neighbour, Place};
+
+use unresolved::Unresolved;
 
 /// What the backlog, and whoever inspects it, needs to know of a packet.
 pub trait Packet {
@@ -19,7 +27,7 @@ pub struct Waiting<P> {
     pub packet: P,
 }
 
-/// A packet on hold, and what will be asked about it when it is let go.
+/// A packet that goes down the rest of the road later, and what will be asked about it then.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Held<P> {
     /// The index of the condition's counter.
@@ -90,6 +98,7 @@ pub struct Backlog<P> {
     free: u32,
     held: Queue,
     egress: Box<[Queue]>,
+    unresolved: Unresolved,
 }
 
 impl<P> Backlog<P> {
@@ -106,6 +115,7 @@ impl<P> Backlog<P> {
                 .collect(),
             free: if capacity == 0 { NONE } else { 0 },
             held: Queue::EMPTY,
+            unresolved: Unresolved::new(capacity as usize),
             egress: vec![Queue::EMPTY; ports].into_boxed_slice(),
         }
     }
@@ -325,118 +335,4 @@ impl<P> Backlog<P> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::VecDeque;
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const PORTS: usize = 3;
-
-    #[derive(Clone, Debug)]
-    enum Step {
-        Hold(u32),
-        Enqueue(usize, u32),
-        Dequeue(usize),
-        PutBack(usize),
-        TakeHeld(u32, usize),
-        Advance(u32),
-    }
-
-    fn step() -> impl Strategy<Value = Step> {
-        prop_oneof![
-            (0u32..3).prop_map(Step::Hold),
-            (0..PORTS, 0u32..3).prop_map(|(port, condition)| Step::Enqueue(port, condition)),
-            (0..PORTS).prop_map(Step::Dequeue),
-            (0..PORTS).prop_map(Step::PutBack),
-            (0u32..3, prop::option::of(0usize..4))
-                .prop_map(|(condition, max)| Step::TakeHeld(condition, max.unwrap_or(usize::MAX))),
-            (0u32..3).prop_map(Step::Advance),
-        ]
-    }
-
-    proptest! {
-        #[test]
-        fn each_queue_keeps_its_order_and_all_together_the_bound(
-            capacity in 0u32..12,
-            steps in prop::collection::vec(step(), 0..200),
-        ) {
-            let mut backlog = Backlog::new(capacity, PORTS);
-            let mut held: VecDeque<(u32, usize)> = VecDeque::new();
-            let mut egress: [VecDeque<(u32, usize)>; PORTS] = Default::default();
-            for (packet, step) in steps.into_iter().enumerate() {
-                let full = held.len() + egress.iter().map(VecDeque::len).sum::<usize>() == capacity as usize;
-                match step {
-                    Step::Hold(condition) => {
-                        let done = backlog.hold(Held { condition, fingerprint: 1, port: 2, via: 3, packet });
-                        prop_assert_eq!(done.is_err(), full);
-                        if !full { held.push_back((condition, packet)) }
-                    }
-                    Step::Enqueue(port, condition) => {
-                        prop_assert_eq!(backlog.enqueue(port, Waiting { condition, packet }).is_err(), full);
-                        if !full { egress[port].push_back((condition, packet)) }
-                    }
-                    Step::Dequeue(port) => {
-                        let waiting = backlog.dequeue(port).map(|waiting| (waiting.condition, waiting.packet));
-                        prop_assert_eq!(waiting, egress[port].pop_front());
-                    }
-                    Step::PutBack(port) => {
-                        prop_assert_eq!(backlog.put_back(port, Waiting { condition: 9, packet }).is_err(), full);
-                        if !full { egress[port].push_front((9, packet)) }
-                    }
-                    Step::TakeHeld(condition, max) => {
-                        let mut taken = Vec::new();
-                        let all = backlog.take_held(max, |chosen| chosen == condition, |held| {
-                            assert_eq!((held.fingerprint, held.port, held.via), (1, 2, 3));
-                            taken.push((held.condition, held.packet));
-                        });
-                        let chosen = held.iter().filter(|held| held.0 == condition).copied();
-                        prop_assert_eq!(&taken, &chosen.clone().take(max).collect::<Vec<_>>());
-                        prop_assert_eq!(all, chosen.count() == taken.len());
-                        held.retain(|held| !taken.contains(held));
-                    }
-                    Step::Advance(condition) => {
-                        backlog.advance(|chosen| chosen == condition);
-                        for queue in &mut egress {
-                            // A stable sort.
-                            queue.make_contiguous().sort_by_key(|waiting| waiting.0 != condition);
-                        }
-                    }
-                }
-                prop_assert_eq!(backlog.held(), held.len());
-                let now: Vec<(u32, usize)> = backlog.iter_held().map(|held| (held.condition, held.packet)).collect();
-                prop_assert_eq!(now, Vec::from(held.clone()));
-                for (port, queue) in egress.iter().enumerate() {
-                    prop_assert_eq!(backlog.waiting(port), queue.len());
-                    let now: Vec<(u32, usize)> = backlog.iter_waiting(port).map(|(condition, packet)| (condition, *packet)).collect();
-                    prop_assert_eq!(now, Vec::from(queue.clone()));
-                }
-                for condition in 0..3 {
-                    let waiting = egress.iter().flatten().any(|waiting| waiting.0 == condition);
-                    prop_assert_eq!(backlog.is_waiting(|chosen| chosen == condition), waiting);
-                }
-                prop_assert_eq!(backlog.is_clear(), egress.iter().all(VecDeque::is_empty));
-            }
-        }
-    }
-
-    #[test]
-    fn a_port_that_is_not_there_takes_nothing() {
-        let mut backlog = Backlog::new(4, 1);
-        assert_eq!(
-            backlog.enqueue(
-                1,
-                Waiting {
-                    condition: 0,
-                    packet: 'p'
-                }
-            ),
-            Err(Full(Waiting {
-                condition: 0,
-                packet: 'p'
-            }))
-        );
-        assert_eq!(backlog.dequeue(1), None);
-    }
-}
+mod tests;

@@ -112,6 +112,8 @@ counted! {
         AcceptedBefore = "accepted-before",
         /// To be held, and the backlog is full.
         HoldOverflow = "hold-overflow",
+        /// Waiting for its next hop's link address, and newer ones took its place, or too many next hops are asked for.
+        NeighbourOverflow = "neighbour-overflow",
         /// A route that leads nowhere, silently.
         Blackhole = "blackhole",
         /// The egress is congested and the backlog is full.
@@ -146,7 +148,7 @@ counted! {
         Arp = "arp",
         /// For an address of this router.
         ForUs = "for-us",
-        /// The next hop's MAC is not known yet.
+        /// The next hop's MAC is not to be found out, or not for a packet like this one.
         NoNeighbour = "no-neighbour",
         /// The TTL would become zero.
         TtlExceeded = "ttl-exceeded",
@@ -189,6 +191,10 @@ pub struct WorkerCounters {
     pub idle_rounds: Counter,
     /// Frames that wait on hold.
     pub held: Counter,
+    /// Frames that wait for their next hop's MAC.
+    pub unresolved: Counter,
+    /// Frames that had to, since the start.
+    pub parked: Counter,
     /// Frames sent for the control thread.
     pub control_frames: Counter,
     /// Fingerprints that gave way to later ones while a condition was given away.
@@ -208,6 +214,8 @@ impl WorkerCounters {
             busy_rounds: Counter::default(),
             idle_rounds: Counter::default(),
             held: Counter::default(),
+            unresolved: Counter::default(),
+            parked: Counter::default(),
             control_frames: Counter::default(),
             record_overflow: Counter::default(),
             learn_overflow: Counter::default(),
@@ -251,7 +259,9 @@ impl WorkerCounters {
             control_frames: self.control_frames.get(),
             record_overflow: self.record_overflow.get(),
             learn_overflow: self.learn_overflow.get(),
+            parked: self.parked.get(),
             held: self.held.get(),
+            unresolved: self.unresolved.get(),
         }
     }
 }
@@ -308,8 +318,12 @@ pub struct WorkerCounts {
     pub record_overflow: u64,
     /// Addresses not offered to be learned, as the ring was full.
     pub learn_overflow: u64,
+    /// Frames that had to wait for their next hop's MAC.
+    pub parked: u64,
     /// Frames that wait on hold now.
     pub held: u64,
+    /// Frames that wait for their next hop's MAC now.
+    pub unresolved: u64,
 }
 
 impl WorkerCounts {
@@ -359,7 +373,9 @@ impl WorkerCounts {
             control_frames: count(self.control_frames, other.control_frames),
             record_overflow: count(self.record_overflow, other.record_overflow),
             learn_overflow: count(self.learn_overflow, other.learn_overflow),
+            parked: count(self.parked, other.parked),
             held: gauge(self.held, other.held),
+            unresolved: gauge(self.unresolved, other.unresolved),
         }
     }
 

@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
+use crate::backlog::Neighbour;
 use crate::neighbours::{MacCell, Neighbours};
 
 /// Where a route leads. Ports are given by their index in the configuration.
@@ -39,6 +40,19 @@ impl NextHop {
             Self::Local | Self::Broadcast | Self::Unreachable | Self::Blackhole => None,
         }
     }
+
+    /// Whose MAC is needed to send something by way of it to an address (host order), if it leads anywhere.
+    #[must_use]
+    pub(crate) const fn neighbour(self, destination: u32) -> Option<Neighbour> {
+        match self {
+            Self::Connected { port } => Some(Neighbour {
+                port,
+                address: Ipv4Addr::from_bits(destination),
+            }),
+            Self::Gateway { port, address } => Some(Neighbour { port, address }),
+            Self::Local | Self::Broadcast | Self::Unreachable | Self::Blackhole => None,
+        }
+    }
 }
 
 /// A next hop as workers read it.
@@ -63,6 +77,16 @@ impl Hop {
             egress: kind.egress().unwrap_or(0),
             kind,
             neighbours,
+        }
+    }
+
+    /// The MAC word by which it leads to an address (host order), if it leads anywhere and that is known.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) fn mac_for(&self, destination: u32) -> Option<u64> {
+        match self.mac.load() {
+            Some(mac) => Some(mac),
+            None => self.neighbours.as_ref()?.get(destination),
         }
     }
 }

@@ -27,11 +27,12 @@ pub mod verdict;
 pub mod wire;
 mod worker;
 
+pub use backlog::Neighbour;
 pub use hop::NextHop;
 pub use neighbours::TooWide;
 pub use plane::{
-    Dataplane, Full, Pinning, PortConfig, PortHandle, Published, RouteChange, RouteError,
-    StartError, StartReport, WorkerConfig, pool_octets,
+    CONDITION_COUNTERS, Dataplane, Full, Pinning, PortConfig, PortHandle, Published, RouteChange,
+    RouteError, StartError, StartReport, WorkerConfig, pool_octets,
 };
 pub use road::{PuntReason, Punted};
 pub use shared::BacklogView;

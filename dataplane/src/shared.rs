@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crossbeam::queue::ArrayQueue;
 use crossbeam::utils::CachePadded;
 
+use crate::backlog::{NEIGHBOURS_MAX, Neighbour};
 use crate::burst_times::BurstTimes;
 use crate::counters::{PuntClass, WorkerCounters};
 use crate::dpdk::{Mbuf, Table};
@@ -32,6 +33,8 @@ pub(crate) enum Command {
     InspectBacklog(BacklogCopy),
     /// Do something for a hand-over.
     HandOver(Order),
+    /// What waits for this neighbour is to wait no longer: its MAC is known now, or is not to be found out.
+    Settle(Neighbour),
 }
 
 /// What a worker answers; the memory goes back. The control thread has never asked for more than its queue takes.
@@ -50,6 +53,8 @@ pub(crate) struct BacklogCopy {
     pub(crate) held: Vec<u32>,
     /// Packets that wait for each port, by index.
     pub(crate) waiting: Vec<usize>,
+    /// Packets that wait for each neighbour.
+    pub(crate) unresolved: Vec<(Neighbour, usize)>,
 }
 
 impl BacklogCopy {
@@ -58,6 +63,7 @@ impl BacklogCopy {
         Self {
             held: Vec::with_capacity(capacity),
             waiting: Vec::with_capacity(ports),
+            unresolved: Vec::with_capacity(NEIGHBOURS_MAX),
         }
     }
 
@@ -71,6 +77,7 @@ impl BacklogCopy {
                 .map(|same| (same[0], same.len()))
                 .collect(),
             waiting: self.waiting,
+            unresolved: self.unresolved,
         }
     }
 }
@@ -82,6 +89,8 @@ pub struct BacklogView {
     pub held: Vec<(u32, usize)>,
     /// Packets that wait for each port, by index.
     pub waiting: Vec<usize>,
+    /// Neighbours whose MAC is not known, and packets that wait for it.
+    pub unresolved: Vec<(Neighbour, usize)>,
 }
 
 /// How many frames, commands or addresses each ring to or from the control thread holds.
@@ -93,6 +102,7 @@ pub(crate) struct RingSizes {
     pub(crate) outgoing: usize,
     pub(crate) commands: usize,
     pub(crate) learned: usize,
+    pub(crate) wanted: usize,
 }
 
 /// Octets routed, by index of the condition; written by one worker.
@@ -153,6 +163,8 @@ pub(crate) struct Shared {
     pub(crate) replies: ArrayQueue<Reply>,
     /// Addresses that no condition names.
     pub(crate) learned: ArrayQueue<Learned>,
+    /// Neighbours whose MAC is wanted.
+    pub(crate) wanted: ArrayQueue<Neighbour>,
     stop: AtomicBool,
 }
 
@@ -169,6 +181,7 @@ impl Shared {
             commands: ArrayQueue::new(rings.commands.max(1)),
             replies: ArrayQueue::new(rings.commands.max(1)),
             learned: ArrayQueue::new(rings.learned.max(1)),
+            wanted: ArrayQueue::new(rings.wanted.max(1)),
             stop: AtomicBool::new(false),
         })
     }

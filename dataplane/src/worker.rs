@@ -8,12 +8,13 @@ use arc_swap::ArcSwap;
 use arc_swap::cache::Cache;
 use core_affinity::CoreId;
 
+use crate::backlog::Place;
 use crate::counters::DiscardReason;
 use crate::dpdk::{RegisterError, Registration, schedule_realtime, tsc_cycles};
 use crate::handover::{EgressState, Order};
 use crate::road::{
-    Doors, Egress, Ingress, NO_CONDITION, Packets, drain_backlog, neighbour, paired, parse,
-    receive, release, rewrite, route, transmit, verdict,
+    Doors, Egress, Ingress, Missing, NO_CONDITION, Packets, drain_backlog, neighbour, paired,
+    parse, receive, release, rewrite, route, send_settled, transmit, verdict,
 };
 use crate::shared::{BacklogCopy, Command, Reply, Shared};
 use crate::sweep::Sweeper;
@@ -73,7 +74,7 @@ impl Worker {
             let tables: &Tables = tables.load();
             shared.taken_up.set(tables.generation);
             let mut moved = self.take_commands() + drain_backlog(&mut self.egress, &mut self.doors);
-            if !self.doors.part.is_idle() {
+            if !self.doors.part.is_idle() || self.doors.backlog.awaits_any() {
                 moved += self.begin_round(tables, &mut packets);
             }
             if tables.forwarding {
@@ -120,7 +121,7 @@ impl Worker {
             parse(packets, port, tables, doors);
             verdict(packets, port, tables, doors);
             route(packets, tables);
-            neighbour(packets, port, tables, doors);
+            neighbour(packets, port, tables, doors, Missing::Waits(Place::Bounded));
             rewrite(packets, port, tables, doors);
             transmit(packets, egress, doors);
             doors.free_discarded();
@@ -159,6 +160,7 @@ impl Worker {
                     let _ = self.shared.replies.push(Reply::Backlog(copy));
                 }
                 Command::HandOver(order) => self.take_order(order),
+                Command::Settle(neighbour) => self.doors.backlog.settle(neighbour),
             }
         }
         let mut sent = 0;
@@ -193,20 +195,26 @@ impl Worker {
     fn copy_backlog(&self, mut copy: BacklogCopy) -> BacklogCopy {
         let backlog = &self.doors.backlog;
         let (held, waiting) = (copy.held.capacity(), copy.waiting.capacity());
+        let unresolved = copy.unresolved.capacity();
         let conditions = backlog.iter_held().map(|held| held.condition);
         copy.held.extend(conditions.take(held));
         let ports = (0..self.egress.len()).map(|port| backlog.waiting(port));
         copy.waiting.extend(ports.take(waiting));
+        let neighbours = backlog.iter_unresolved();
+        let counted = neighbours.map(|(neighbour, packets)| (neighbour, packets.count()));
+        copy.unresolved.extend(counted.take(unresolved));
         copy
     }
 
-    /// What hand-overs want before anything is received. Returns how many packets that moved.
+    /// What hand-overs want, and neighbours that were waited for, before anything is received. Returns how many packets that moved.
     #[cold]
     fn begin_round(&mut self, tables: &Tables, packets: &mut Packets) -> usize {
         self.doors.part.begin_round(tables.generation);
         // More than can come in a round, so that there is an end to it.
         let bursts = self.ingress.len() + 1;
-        release(bursts, tables, packets, &mut self.egress, &mut self.doors)
+        let (egress, doors) = (&mut self.egress, &mut self.doors);
+        send_settled(bursts, tables, packets, egress, doors)
+            + release(bursts, tables, packets, egress, doors)
     }
 
     /// What hand-overs want when everything received has gone its way. Returns how much there was to do.

@@ -4,7 +4,8 @@
     reason = "a test that meets the impossible stops there"
 )]
 
-use std::path::PathBuf;
+mod capture;
+
 use std::time::{Duration, Instant};
 
 use dataplane::addr::MacAddr;
@@ -12,20 +13,6 @@ use dataplane::dpdk::Eal;
 use dataplane::{Dataplane, NextHop, PortConfig, RouteChange, WorkerConfig};
 
 const OWN: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
-
-fn pcap(path: &PathBuf, frames: &[Vec<u8>]) {
-    let mut file = Vec::new();
-    for word in [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 65_535, 1] {
-        file.extend(word.to_le_bytes());
-    }
-    for frame in frames {
-        for word in [0, 0, frame.len() as u32, frame.len() as u32] {
-            file.extend(word.to_le_bytes());
-        }
-        file.extend(frame);
-    }
-    std::fs::write(path, file).unwrap();
-}
 
 #[test]
 fn a_frame_is_routed_from_port_to_port() {
@@ -36,7 +23,7 @@ fn a_frame_is_routed_from_port_to_port() {
         dir.join("nothing.pcap"),
         dir.join("out.pcap"),
     );
-    pcap(&nothing, &[]);
+    capture::write(&nothing, []);
     let mut frame = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 9, 8, 0];
     frame.extend([
         0x45, 0, 0, 40, 0, 1, 0, 0, 64, 17, 0, 0, 10, 0, 0, 9, 20, 0, 0, 1,
@@ -44,7 +31,7 @@ fn a_frame_is_routed_from_port_to_port() {
     let sum = dataplane::wire::checksum::of(&frame[14..34]);
     frame[24..26].copy_from_slice(&sum.to_be_bytes());
     frame.extend([7; 26]);
-    pcap(&input, &vec![frame; 100]);
+    capture::write(&input, vec![frame; 100]);
 
     let prefix = format!("road{}", std::process::id());
     let eal = Eal::init([

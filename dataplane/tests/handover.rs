@@ -6,6 +6,8 @@
     reason = "a test that meets the impossible stops there"
 )]
 
+mod capture;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,35 +31,6 @@ const MOVES: usize = 40;
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Frames on their way at most.
 const UNDER_WAY: u64 = 400;
-
-/// A pcap file's global header.
-fn pcap_header() -> Vec<u8> {
-    [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 65_535, 1]
-        .into_iter()
-        .flat_map(u32::to_le_bytes)
-        .collect()
-}
-
-/// The frames of a pcap file and when each was written, in nanoseconds.
-fn frames_of(path: &Path) -> Vec<(u64, Vec<u8>)> {
-    let file = std::fs::read(path).unwrap();
-    let tick_ns = match u32::from_le_bytes(file[..4].try_into().unwrap()) {
-        0xa1b2_3c4d => 1,
-        _ => 1000,
-    };
-    let mut rest = &file[24..];
-    let mut frames = Vec::new();
-    while let Some((header, after)) = rest.split_at_checked(16) {
-        let word = |at: usize| u32::from_le_bytes(header[at..at + 4].try_into().unwrap());
-        let (frame, after) = after.split_at(word(8) as usize);
-        frames.push((
-            u64::from(word(0)) * 1_000_000_000 + u64::from(word(4)) * tick_ns,
-            frame.to_vec(),
-        ));
-        rest = after;
-    }
-    frames
-}
 
 /// A packet of an end system in a frame to the group.
 fn frame(host: u32, flow: u32, number: u32) -> Vec<u8> {
@@ -336,7 +309,7 @@ fn name(frame: &[u8]) -> (u8, u32) {
 
 fn start(dir: &Path, outputs: &[PathBuf; 2]) -> Dataplane {
     let nothing = dir.join("nothing.pcap");
-    std::fs::write(&nothing, pcap_header()).unwrap();
+    capture::write(&nothing, []);
     let prefix = format!("--file-prefix=handover{}", std::process::id());
     let eal = ["--no-huge", "--in-memory", "--no-pci", "-m", "256", &prefix];
     let eal = Eal::init(eal).unwrap();
@@ -433,7 +406,7 @@ fn end_systems_move_while_they_send_and_every_packet_is_routed_once_in_its_order
     let mut times: BTreeMap<u32, u32> = BTreeMap::new();
     for output in &outputs {
         let mut last: BTreeMap<u8, u32> = BTreeMap::new();
-        for (at, frame) in frames_of(output) {
+        for (at, frame) in capture::read(output) {
             let (flow, number) = name(&frame);
             if frame[29] == 77 {
                 continue;

@@ -15,7 +15,8 @@ use dataplane::dpdk::Eal;
 use dataplane::handover::{HandoverDone, HandoverId, HandoverStep};
 use dataplane::verdict::{Verdict, VerdictTable};
 use dataplane::{
-    Dataplane, Group, MatchOn, NextHop, PortConfig, PuntReason, RouteChange, WorkerConfig,
+    Dataplane, Group, MatchOn, Neighbour, NextHop, PortConfig, PuntReason, RouteChange,
+    WorkerConfig,
 };
 
 const VRID: u8 = 3;
@@ -152,24 +153,27 @@ fn held_packets_go_through_the_doors_that_they_would_have_gone_through() {
         assert_eq!((frame.port, frame.via), (LAN, Some(VRID)));
         assert_eq!(
             frame.mbuf.data()[22],
-            if punted.len() == 2 { 1 } else { 64 }
+            if punted.len() == 1 { 1 } else { 64 }
         );
         punted.push(frame.reason);
     });
-    let expected = [
-        PuntReason::NoNeighbour {
-            egress: WAN,
-            next_hop: MISSING,
-        },
-        PuntReason::Unreachable,
-        PuntReason::TtlExceeded,
-    ];
+    let expected = [PuntReason::Unreachable, PuntReason::TtlExceeded];
     // Each leaves by the station that cannot go on with it, so that only those of one station keep their order.
     assert_eq!(punted, expected);
+    // Its next hop was asked for when it was held, and it waits on.
+    let missing = Neighbour {
+        port: WAN,
+        address: MISSING,
+    };
+    assert_eq!(plane.poll_wanted(), Some(missing));
+    assert_eq!((counts.unresolved, plane.poll_wanted()), (1, None));
+
+    plane.set_neighbour(WAN, MISSING, Some(MacAddr([2, 0, 0, 0, 0, 8])));
+    wait_until(&mut plane, |counts| sent(counts, 10));
 
     // What comes under the hold from now on goes straight on.
     send(&mut plane, KNOWN, 64);
-    let counts = wait_until(&mut plane, |counts| sent(counts, 10));
+    let counts = wait_until(&mut plane, |counts| sent(counts, 11));
     assert_eq!(counts.held, 0);
     let done = wait(&mut plane, Dataplane::poll_handovers);
     assert_eq!(done, (id, HandoverDone::Released));

@@ -74,7 +74,10 @@ impl<'a> Capture<'a> {
         let file = self.file();
         self.tcpdump.signal(Signal::SIGINT)?;
         self.tcpdump.succeed(PATIENCE)?;
-        Ok(Captured { file })
+        Ok(Captured {
+            file,
+            dissector: None,
+        })
     }
 
     fn file(&self) -> PathBuf {
@@ -86,13 +89,26 @@ impl<'a> Capture<'a> {
 #[derive(Debug)]
 pub struct Captured {
     file: PathBuf,
+    dissector: Option<PathBuf>,
 }
 
 impl Captured {
     /// What somebody else wrote into a pcap file.
     #[must_use]
     pub fn in_file(file: PathBuf) -> Self {
-        Self { file }
+        Self {
+            file,
+            dissector: None,
+        }
+    }
+
+    /// The same, read with a dissector of one's own.
+    #[must_use]
+    pub fn with_dissector(self, script: &Path) -> Self {
+        Self {
+            dissector: Some(script.into()),
+            ..self
+        }
     }
 
     /// The pcap file.
@@ -125,6 +141,10 @@ impl Captured {
             .arg(&self.file)
             .args(options)
             .args(["-Y", display_filter, "-T", "fields"]);
+        if let Some(script) = &self.dissector {
+            tshark.arg("-X");
+            tshark.arg(format!("lua_script:{}", script.display()));
+        }
         fields.iter().for_each(|field| {
             tshark.args(["-e", field]);
         });

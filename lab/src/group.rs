@@ -1,6 +1,7 @@
 //! Several manifolds that share the load of one group, on the network that is made for that.
 
 mod moves;
+mod places;
 mod tables;
 mod upsets;
 
@@ -17,6 +18,7 @@ use crate::process::Finished;
 use crate::topology::sharing::{Setup, Sharing};
 use crate::{LabError, Result, poll};
 
+pub use places::Places;
 pub use upsets::{Mark, is_upset};
 
 /// The routers of the LAN's group; those that run.
@@ -207,9 +209,10 @@ impl<'a> Group<'a> {
             .collect();
         seen.first().is_some_and(|(_, first)| {
             first["generation"].as_u64() > Some(0)
-                && seen
-                    .iter()
-                    .all(|(_, group)| version(group) == version(first) && working(group) == ids)
+                && seen.iter().all(|(_, group)| {
+                    let same = version(group) == version(first) && group["agreed"] == true;
+                    same && working(group) == ids
+                })
         })
     }
 

@@ -9,7 +9,7 @@ use dataplane::addr::MacAddr;
 use dataplane::dpdk::Mbuf;
 use dataplane::handover::{HandoverDone, HandoverId, HandoverStep, Learned};
 use dataplane::verdict::{Verdict, VerdictTable};
-use dataplane::{Dataplane, Full, Group, MatchOn, NextHop, Published, RouteChange};
+use dataplane::{Dataplane, Full, Group, MatchOn, Neighbour, NextHop, Published, RouteChange};
 
 use super::host::{PortIndex, Route};
 use super::router::Workers;
@@ -96,6 +96,15 @@ impl Workers for Road {
         self.dataplane.set_neighbour(port, address, mac);
     }
 
+    fn poll_wanted(&mut self) -> Option<(PortIndex, Ipv4Addr)> {
+        let Neighbour { port, address } = self.dataplane.poll_wanted()?;
+        Some((port, address))
+    }
+
+    fn settle_neighbour(&mut self, port: PortIndex, address: Ipv4Addr) {
+        self.dataplane.settle_neighbour(Neighbour { port, address });
+    }
+
     fn set_charge(&mut self, group: GroupKey, charge: Option<Charge>) {
         let GroupKey { port, vrid } = group;
         let charge = charge.map(|charge| {
@@ -169,6 +178,10 @@ impl Workers for Road {
 
     fn condition_octets(&self, condition: u32) -> u64 {
         self.dataplane.condition_octets(condition)
+    }
+
+    fn frames_received(&self, port: PortIndex) -> u64 {
+        self.dataplane.frames_received(port)
     }
 
     fn overflows(&self) -> u64 {

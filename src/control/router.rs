@@ -20,6 +20,8 @@ use crate::config::Config;
 
 /// Addresses of unknown end systems looked at in a round.
 const LEARNED_BUDGET: usize = 64;
+/// Neighbours that workers ask for looked at in a round.
+const WANTED_BUDGET: usize = 256;
 /// Gateways asked for at a time.
 const GATEWAYS_MAX: usize = 64;
 
@@ -34,6 +36,13 @@ pub trait Workers {
     fn forward(&mut self, port: PortIndex, packet: Self::Packet);
     /// Tells the link address of a neighbour, or that it is not known any more.
     fn set_neighbour(&mut self, port: PortIndex, address: Ipv4Addr, mac: Option<MacAddr>);
+    /// The next neighbour that packets wait for at a worker.
+    fn poll_wanted(&mut self) -> Option<(PortIndex, Ipv4Addr)> {
+        None
+    }
+    /// Has packets that wait for a neighbour go on, by what the workers know of it. [`set_neighbour`](Workers::set_neighbour) with a link address does
+    /// that too.
+    fn settle_neighbour(&mut self, _: PortIndex, _: Ipv4Addr) {}
     /// Tells who routes what is sent to a virtual MAC; `None`: nobody knows it any more.
     fn set_charge(&mut self, group: GroupKey, charge: Option<Charge>);
     /// Changes routes, in the order given.
@@ -72,6 +81,10 @@ pub trait Workers {
     }
     /// Octets routed under a condition since the start.
     fn condition_octets(&self, _: u32) -> u64 {
+        0
+    }
+    /// Frames that a port has received, since the start.
+    fn frames_received(&self, _: PortIndex) -> u64 {
         0
     }
     /// Packets that backlogs could not take, since the start.
@@ -197,9 +210,15 @@ impl<P: AsRef<[u8]> + AsMut<[u8]>> Router<P> {
         self.host.flush_port(port);
     }
 
-    /// Takes what the workers have to say of moves, verdicts and unknown end systems.
+    /// Takes what the workers have to say of neighbours that they need, moves, verdicts and unknown end systems.
     pub fn hear_workers(&mut self, at: impl Into<Moment>, workers: &mut impl Workers<Packet = P>) {
         let at = at.into();
+        for _ in 0..WANTED_BUDGET {
+            let Some((port, address)) = workers.poll_wanted() else {
+                break;
+            };
+            self.host.want(at.now, port, address);
+        }
         while let Some((id, done)) = workers.poll_handover() {
             self.vrrp.handed_over(at, id, done);
         }
@@ -214,6 +233,8 @@ impl<P: AsRef<[u8]> + AsMut<[u8]>> Router<P> {
         let workers = &*workers;
         let octets = |index| workers.condition_octets(index);
         self.vrrp.measure(at, octets, || workers.overflows());
+        self.vrrp
+            .frames_received(|port| workers.frames_received(port));
     }
 
     /// The router on the link of a packet that packets to its source go to, by a route of its own: behind the default route is everything.
@@ -310,6 +331,7 @@ impl<P: AsRef<[u8]> + AsMut<[u8]>> Router<P> {
             host::Output::SetNeighbour { port, address, mac } => {
                 workers.set_neighbour(port, address, mac);
             }
+            host::Output::Settled { port, address } => workers.settle_neighbour(port, address),
             host::Output::Answered { port, address } => {
                 self.vrrp.neighbour_there(at, port, address);
             }

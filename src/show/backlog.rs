@@ -1,5 +1,7 @@
 //! `show backlog`: the packets that workers hold back.
 
+use std::net::Ipv4Addr;
+
 use serde::Serialize;
 
 use super::table::Table;
@@ -24,6 +26,8 @@ pub struct WorkerBacklog {
     pub on_hold: Vec<OnHold>,
     /// Packets that wait for a port to take them.
     pub waiting: Vec<Waiting>,
+    /// Packets that wait for the link address of their next hop.
+    pub unresolved: Vec<Unresolved>,
 }
 
 /// Packets of one condition on hold.
@@ -44,6 +48,17 @@ pub struct Waiting {
     pub packets: u64,
 }
 
+/// Packets that wait for one neighbour.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Unresolved {
+    /// The name of the port on whose network it is.
+    pub port: String,
+    /// Its address.
+    pub address: Ipv4Addr,
+    /// How many.
+    pub packets: u64,
+}
+
 impl Backlog {
     pub(super) fn table(&self) -> String {
         let mut table = Table::new(&["lcore", "why", "packets", "limit", "overflowed"]);
@@ -57,7 +72,11 @@ impl Backlog {
                 .waiting
                 .iter()
                 .map(|waiting| (format!("waiting for {}", waiting.port), waiting.packets));
-            let parts: Vec<_> = on_hold.chain(waiting).collect();
+            let unresolved = worker.unresolved.iter().map(|unresolved| {
+                let Unresolved { port, address, .. } = unresolved;
+                (format!("{address} ({port}) unresolved"), unresolved.packets)
+            });
+            let parts: Vec<_> = on_hold.chain(waiting).chain(unresolved).collect();
             let all: u64 = parts.iter().map(|(_, packets)| packets).sum();
             table.row(&[&name, &"all", &all, &worker.limit, &worker.overflowed]);
             for (why, packets) in parts {

@@ -31,7 +31,7 @@ mod tests;
 use serde::Serialize;
 
 pub use allocation::{Allocated, Allocation, GroupAllocation};
-pub use backlog::{Backlog, OnHold, Waiting, WorkerBacklog};
+pub use backlog::{Backlog, OnHold, Unresolved, Waiting, WorkerBacklog};
 pub use config::ConfigInForce;
 pub use counters::{CounterGroup, Counters};
 pub use done::Done;

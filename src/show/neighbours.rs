@@ -12,7 +12,7 @@ use super::{cut, cut_notice};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Neighbours {
     total: usize,
-    packets_waiting: usize,
+    packets_waiting: u64,
     neighbours: Vec<Neighbour>,
 }
 
@@ -64,7 +64,7 @@ fn mac<S: Serializer>(mac: &Option<MacAddr>, serializer: S) -> Result<S::Ok, S::
 
 impl Neighbours {
     /// Of these neighbours, for whose link addresses so many packets wait.
-    pub fn new(packets_waiting: usize, neighbours: impl IntoIterator<Item = Neighbour>) -> Self {
+    pub fn new(packets_waiting: u64, neighbours: impl IntoIterator<Item = Neighbour>) -> Self {
         let (total, mut neighbours) = cut(neighbours);
         neighbours.sort_by(|a, b| (&a.port, a.address).cmp(&(&b.port, b.address)));
         Self {

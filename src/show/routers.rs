@@ -32,6 +32,8 @@ pub struct GroupRouters {
     /// The allocation that this router has installed.
     #[serde(flatten)]
     pub installed: Installed,
+    /// Whether all routers that answer have installed the same, as far as known here.
+    pub agreed: bool,
     /// The routers, this one among them.
     pub routers: Vec<GroupRouter>,
     /// What happened, by name.
@@ -124,6 +126,13 @@ impl Routers {
                 ]);
             }
         }
-        table.to_string()
+        let tables = self.groups.iter().map(|group| {
+            let GroupRouters { port, vrid, .. } = group;
+            match group.agreed {
+                true => format!("{port} {vrid}: all that answer have the same table\n"),
+                false => format!("{port} {vrid}: tables differ\n"),
+            }
+        });
+        table.to_string() + &tables.collect::<String>()
     }
 }

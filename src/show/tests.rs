@@ -298,20 +298,27 @@ fn backlog_and_mempool_are_tables() {
                 port: "wan".into(),
                 packets: 2,
             }],
+            unresolved: vec![Unresolved {
+                port: "wan".into(),
+                address: [198, 51, 100, 9].into(),
+                packets: 3,
+            }],
         }],
     });
     assert_eq!(
         backlog.text(),
-        "lcore     why                 packets  limit  overflowed\n\
-         worker 0  all                       7   2048           1\n\
-         worker 0  192.0.2.17 on hold        5      -           -\n\
-         worker 0  waiting for wan           2      -           -\n"
+        "lcore     why                            packets  limit  overflowed\n\
+         worker 0  all                                 10   2048           1\n\
+         worker 0  192.0.2.17 on hold                   5      -           -\n\
+         worker 0  waiting for wan                      2      -           -\n\
+         worker 0  198.51.100.9 (wan) unresolved        3      -           -\n"
     );
     assert_eq!(
         json(&backlog),
         json!({"workers": [{
             "number": 0, "limit": 2048, "overflowed": 1, "on_hold": [{"condition": "192.0.2.17", "packets": 5}],
             "waiting": [{"port": "wan", "packets": 2}],
+            "unresolved": [{"port": "wan", "address": "198.51.100.9", "packets": 3}],
         }]})
     );
     let mempool = Answer::Mempool(Mempool {
@@ -373,6 +380,7 @@ fn routers_are_shown_with_what_each_has_installed() {
             authority: Some(Ipv4Addr::new(192, 0, 2, 2)),
             key_id: Some(1),
             installed: installed(),
+            agreed: true,
             routers: vec![router(2, true), router(3, false)],
             counters: [("x", 1)].into(),
             refused: [("hmac", 2)].into(),
@@ -382,7 +390,8 @@ fn routers_are_shown_with_what_each_has_installed() {
         shown.text(),
         "port  vrid  router            address    state    role    priority  weight  conditions  generation  epoch  digest\n\
          lan      7  192.0.2.2 (this)  -          working  master       100      50           4          17      3  00000000000000ff\n\
-         lan      7  192.0.2.3         192.0.2.3  working               100      50           4          17      3  00000000000000ff\n"
+         lan      7  192.0.2.3         192.0.2.3  working               100      50           4          17      3  00000000000000ff\n\
+         lan 7: all that answer have the same table\n"
     );
     let object = json(&shown);
     let group = &object["groups"][0];

@@ -30,7 +30,7 @@ pub struct VirtualRouter {
     pub state: String,
     /// For how long.
     pub state_for_ms: f64,
-    /// What keeps it in `initialise`, if it is there.
+    /// What keeps it in `initialise`, if it is there, or from taking part in what state it is.
     pub obstacle: Option<String>,
     /// The priority in force.
     pub priority: u8,
@@ -101,6 +101,15 @@ pub struct VirtualRouterTransition {
 }
 
 impl Vrrp {
+    /// The same while nothing is routed, if there is a reason why nothing is.
+    #[must_use]
+    pub fn halted(mut self, reason: Option<&str>) -> Self {
+        for router in &mut self.virtual_routers {
+            router.obstacle = router.obstacle.take().or(reason.map(str::to_owned));
+        }
+        self
+    }
+
     pub(super) fn table(&self) -> String {
         let mut table = Table::new(&[
             "port",

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use lab::group::Group;
 use lab::manifold::Manifold;
+use lab::poll;
 use lab::topology::sharing::{CARRIER, Setup, Sharing};
 use lab::traffic::pace::Pace;
 use lab::traffic::udp;
-use lab::{poll, probe};
 
 use super::{DEADLINE, END_SYSTEMS, blames_the_machine, program, told};
 
@@ -44,25 +44,42 @@ pub(super) fn overflows(group: &Group<'_>, router: u8) -> u64 {
     reasons.map(of).sum()
 }
 
-/// Packets that wait at a slow router, and those that it could not keep.
-pub(super) fn congestion(group: &Group<'_>, slow: u8) -> (u64, u64) {
-    let router = group.router(slow).expect("a router");
-    let backlog = router.ask("show backlog").expect("a backlog");
+/// Packets that wait at a slow router, and those that it could not keep: of what it sends on, and of what it holds.
+pub(super) fn congestion(group: &Group<'_>, slow: u8) -> lab::Result<(u64, [u64; 2])> {
+    let router = group.router(slow)?;
+    let backlog = router.ask("show backlog")?;
     let workers = backlog["workers"].as_array().into_iter().flatten();
     let ports = workers.flat_map(|worker| worker["waiting"].as_array().into_iter().flatten());
     let waiting = ports
         .filter(|port| port["port"] == CARRIER)
         .filter_map(|port| port["packets"].as_u64());
-    (waiting.sum(), overflows(group, slow))
+    let counters = router.ask("show counters")?;
+    let overflowed = |reason| counters["discards"][reason].as_u64().unwrap_or_default();
+    let overflows = ["egress-overflow", "hold-overflow"].map(overflowed);
+    Ok((waiting.sum(), overflows))
 }
 
-fn move_to(group: &Group<'_>, host: u8, to: u8) {
+/// The fewest packets that ever waited at the slow router while end systems moved, and how often it was looked.
+#[derive(Debug)]
+struct Least {
+    waiting: u64,
+    looks: u64,
+}
+
+/// Moves an end system, and looks at the slow router all the while.
+fn move_to(group: &Group<'_>, host: u8, to: u8, least: &mut Least) {
     let condition = Sharing::host(host).to_string();
-    if group.in_charge().expect("a table")[&condition] != to {
-        group.move_to(&condition, to).expect("an order");
-        let moved = group.wait_until_moved(&condition, to, DEADLINE);
-        moved.expect("an end of the move");
+    if group.in_charge().expect("a table")[&condition] == to {
+        return;
     }
+    group.move_to(&condition, to).expect("an order");
+    let moved = poll::until("an end of the move", DEADLINE, || {
+        least.waiting = least.waiting.min(congestion(group, SLOW)?.0);
+        least.looks += 1;
+        let moved = group.in_charge()?.get(&condition) == Some(&to);
+        Ok((moved && group.is_quiet()?).then_some(()))
+    });
+    moved.expect("an end of the move");
 }
 
 #[test]
@@ -71,6 +88,7 @@ fn moves_from_a_congested_router_lose_what_overflowed_and_nothing_else() {
     let machine = net.guest("peer", CARRIER).expect("a machine");
     let setup = Setup {
         memif: Some(SLOW),
+        workers: "backlog = 2048",
         ..told("drain-limit = \"20s\"")
     };
     let group = Group::start(&net, program(), &setup).expect("routers");
@@ -79,11 +97,13 @@ fn moves_from_a_congested_router_lose_what_overflowed_and_nothing_else() {
     peer.ctl("set fwd io").expect("a peer that forwards");
     let known = group.wait_until_known(usize::from(END_SYSTEMS) + 1, DEADLINE);
     known.expect("agreement");
-    move_to(&group, HEAVY, SLOW);
-    // The slow router shall know the server before the load begins: packets that wait for ARP may be overtaken by those behind it.
-    let heavy = &net.hosts[usize::from(HEAVY)];
-    let ping = probe::ping(heavy, Sharing::server(0), "-c 3 -i 0.2 -W 5").expect("a ping");
-    assert!(ping.received > 0, "the server answers");
+    let mut least = Least {
+        waiting: u64::MAX,
+        looks: 0,
+    };
+    for host in [HEAVY].into_iter().chain(0..LIGHT) {
+        move_to(&group, host, SLOW, &mut least);
+    }
 
     let since = group.mark();
     let at = SocketAddrV4::new(Sharing::server(0), PORT);
@@ -104,36 +124,47 @@ fn moves_from_a_congested_router_lose_what_overflowed_and_nothing_else() {
         let sender = udp::send(&net.hosts[usize::from(host)], flow).expect("a sender");
         (u32::from(host), sender)
     };
+    // Nobody knows the server's link address yet.
     let mut senders = vec![start(HEAVY, HEAVY_PPS)];
     senders.extend((0..LIGHT).map(|host| start(host, LIGHT_PPS)));
-    let mut least = u64::MAX;
-    for host in (0..LIGHT).chain(0..LIGHT) {
-        move_to(&group, host, SLOW);
-        poll::until("congestion", DEADLINE, || {
-            Ok((congestion(&group, SLOW).0 > 0).then_some(()))
+    let wait_for = |what, is_so: &dyn Fn(u64, u64) -> bool| {
+        poll::until(what, DEADLINE, || {
+            let (waiting, [overflowed, _]) = congestion(&group, SLOW)?;
+            Ok(is_so(waiting, overflowed).then_some(()))
         })
-        .expect("congestion");
-        move_to(&group, host, 1);
-        least = least.min(congestion(&group, SLOW).0);
+        .expect(what);
+    };
+    wait_for("congestion", &|waiting, _| waiting > 0);
+    least = Least {
+        waiting: u64::MAX,
+        looks: 0,
+    };
+    for host in 0..LIGHT {
+        move_to(&group, host, 1, &mut least);
+        move_to(&group, host, SLOW, &mut least);
+    }
+    // Then it is so congested that it cannot keep what comes.
+    wait_for("overflows", &|_, overflowed| overflowed > 0);
+    for host in 0..LIGHT {
+        move_to(&group, host, 1, &mut least);
     }
     let sent: Vec<(u32, u64)> = senders
         .into_iter()
         .map(|(id, sender)| (id, sender.stop().expect("sent")))
         .collect();
-    poll::until("an end of the congestion", DEADLINE, || {
-        Ok((congestion(&group, SLOW).0 == 0).then_some(()))
-    })
-    .expect("an empty backlog");
+    wait_for("an end of the congestion", &|waiting, _| waiting == 0);
     let report = receiver.finish(&sent, Duration::from_secs(1));
     let report = report.expect("counts");
-    let (_, overflowed) = congestion(&group, SLOW);
-    println!("never fewer than {least} packets waited; {overflowed} overflowed; {report:?}");
+    let (_, [overflowed, not_held]) = congestion(&group, SLOW).expect("counters");
+    println!("{least:?}; {overflowed} overflowed; {report:?}");
     let total = report.total();
     let exact = (total.lost, total.duplicated, total.reordered) == (overflowed, 0, 0);
     if !exact {
         println!("{}", group.story());
     }
-    assert!(least > 0, "the router was congested whenever it gave away");
+    assert!(least.waiting > 0, "its backlog was empty in a move");
+    assert!(least.looks >= 6, "it was looked at in every move");
+    assert!(overflowed > 0 && not_held == 0, "{overflowed}, {not_held}");
     assert!(exact || !blames_the_machine(&group, &since, &[]));
     assert!(exact, "{report:#?}");
 }

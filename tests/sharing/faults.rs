@@ -14,7 +14,7 @@ use super::{DEADLINE, RATES, expect_exact, program};
 
 const HOSTS: u8 = 4;
 /// Short enough for a silence to be noticed soon, long enough for a busy machine not to look like one.
-const INTERVAL: &str = "500ms";
+const INTERVAL: Duration = Duration::from_millis(500);
 
 /// A group that is whole, with every end system known.
 fn group(net: &Sharing) -> Group<'_> {

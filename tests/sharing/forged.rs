@@ -437,3 +437,56 @@ fn recorded_messages_are_refused_also_when_their_sender_or_receiver_has_restarte
     move_around(&group, 2, 2);
     expect_exact(&net, &group, &since, &load.stop().expect("counts"));
 }
+
+#[test]
+fn no_more_routers_are_believed_than_a_group_can_have() {
+    /// Beside the two real ones.
+    const MEMBERS: u8 = 30;
+    let net = Sharing::new(2, 2, 1).expect("a network");
+    let guest = net.guest("x", LAN).expect("a machine");
+    let group = told_group(&net, &told("learn = false"));
+    let member = |number: u8| {
+        let address = Ipv4Addr::new(10, 75, 1, 100 + number);
+        let mut member = Insider::new(&guest, address, OTHER_BOOT + u64::from(number));
+        member.partners = vec![Sharing::router(0), Sharing::router(1)];
+        member
+    };
+    let mut members: Vec<Insider> = (0..MEMBERS).map(member).collect();
+    let attend = |members: &mut [Insider]| {
+        for member in members {
+            member.attend(Duration::from_millis(5));
+        }
+    };
+    let admitted = poll::until("everyone's admission", DEADLINE, || {
+        attend(&mut members);
+        for (_, router) in group.running() {
+            let shown = Group::shown(router, "show routers")?;
+            let routers = shown["routers"].as_array().into_iter().flatten();
+            let working = routers.filter(|member| member["state"] == "working");
+            if working.count() < usize::from(MEMBERS) + 2 {
+                return Ok(None);
+            }
+        }
+        Ok(Some(()))
+    });
+    if admitted.is_err() {
+        println!("{:?}", refused(&group, 0));
+        let shown = Group::shown(group.router(0).expect("a router"), "show routers");
+        println!("{:#}", shown.expect("routers")["routers"]);
+    }
+    admitted.expect("a full group");
+    settle(&group, &mut || attend(&mut members));
+    let mut one_more = member(MEMBERS);
+    for at in 0..2 {
+        attend(&mut members);
+        let frame = one_more.response().frame(one_more.mac);
+        let case = Case {
+            what: "one router more",
+            counter: "too-many-routers",
+            at,
+            frame,
+        };
+        expect_refused(&group, &one_more.socket, &case);
+    }
+    move_around(&group, 2, 1);
+}

@@ -35,6 +35,8 @@ pub(super) struct Insider {
     pub(super) address: Ipv4Addr,
     /// The flags of its type 2.
     pub(super) flags: u8,
+    /// Whom it has to do with; everyone, if nobody is named.
+    pub(super) partners: Vec<Ipv4Addr>,
     boot: u64,
     number: u64,
     challenges: u32,
@@ -54,6 +56,7 @@ impl Insider {
             mac: read_mac(&end.mac().expect("a MAC")).expect("a MAC"),
             address,
             flags: 0,
+            partners: Vec::new(),
             boot,
             number: 0,
             challenges: 0,
@@ -144,6 +147,9 @@ impl Insider {
 
     /// Whether the message is to be answered.
     fn hear(&mut self, message: Message) -> bool {
+        if !self.partners.is_empty() && !self.partners.contains(&message.router) {
+            return false;
+        }
         let response = match message.kind {
             2 => Response::read(&message.body, message.count),
             _ => None,

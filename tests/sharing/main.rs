@@ -9,8 +9,10 @@
 mod behind;
 mod congested;
 mod crashes;
+mod deaf;
 mod destination;
 mod discovery;
+mod dissected;
 mod faults;
 mod forged;
 mod identical;
@@ -22,6 +24,7 @@ mod membership;
 mod moves;
 mod queues;
 mod relieved;
+mod reloads;
 mod reviews;
 mod scale;
 mod second;

@@ -100,7 +100,7 @@ fn overflows_alone_bring_a_review_that_relieves_the_router() {
     assert!(log.contains("overflows a second, more than 1"), "{log}");
     assert!(!log.contains("bit/s, more than"), "{log}");
     poll::until("an end of the congestion", RELIEF, || {
-        Ok((congestion(&group, SLOW).0 == 0).then_some(()))
+        Ok((congestion(&group, SLOW)?.0 == 0).then_some(()))
     })
     .expect("an empty backlog");
     let report = load.stop().expect("counts");

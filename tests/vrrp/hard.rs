@@ -111,7 +111,10 @@ fn a_master_whose_workers_are_stopped_is_replaced_and_listens_before_it_is_maste
         .expect("one master");
     };
     only_master(&first, &second);
+    let obstacle = |member: &Member<'_>| member.show()["virtual_routers"][0]["obstacle"].clone();
+    assert!(obstacle(&first).is_null());
     first.json("stop");
+    assert_eq!(obstacle(&first), "workers stopped");
     poll::until("the second as master", PATIENCE, || {
         Ok(second.is_master().then_some(()))
     })
@@ -128,6 +131,7 @@ fn a_master_whose_workers_are_stopped_is_replaced_and_listens_before_it_is_maste
         "{seen:?}"
     );
     first.json("start");
+    assert!(obstacle(&first).is_null());
     only_master(&first, &second);
     assert_eq!(first.counter("stalls"), 1);
     assert_eq!(first.last_cause(), "lower-priority-master");

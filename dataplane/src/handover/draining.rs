@@ -1,4 +1,5 @@
-//! Waiting until what a router has accepted has left it: first the backlog, then the transmit rings.
+//! Waiting until what a router has accepted has left it: first the backlog, what waits there for a link address that comes soon included, then the
+//! transmit rings.
 
 use super::ConditionSet;
 use crate::backlog::Backlog;
@@ -38,8 +39,10 @@ pub struct Draining {
     conditions: ConditionSet,
     egress: Box<[OfEgress]>,
     state: State,
-    /// The most cycles to wait for a transmit ring into which nothing more has to go.
+    /// The most cycles to wait for a transmit ring into which nothing more has to go, and for link addresses.
     patience_cycles: u64,
+    /// Until when packets are waited for whose next hop's link address is not known.
+    unresolved_until: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +73,7 @@ impl Draining {
             egress: vec![OfEgress::default(); ports].into_boxed_slice(),
             state: State::New,
             patience_cycles,
+            unresolved_until: 0,
         }
     }
 
@@ -82,6 +86,7 @@ impl Draining {
     ) -> bool {
         if matches!(self.state, State::New) {
             self.state = State::Waiting;
+            self.unresolved_until = now.saturating_add(self.patience_cycles);
             for (port, of_egress) in self.egress.iter_mut().enumerate() {
                 let state = egress(port);
                 let is_congested = backlog.waiting(port) > 0 || state.was_full_lately();
@@ -89,9 +94,13 @@ impl Draining {
             }
             backlog.advance(|condition| self.conditions.contains(condition));
         }
-        if matches!(self.state, State::Waiting)
-            && !backlog.is_waiting(|condition| self.conditions.contains(condition))
-        {
+        let waits = |backlog: &Backlog<P>| {
+            let chosen = |condition| self.conditions.contains(condition);
+            // A neighbour that has not answered so far may never do.
+            let is_hoped_for = now < self.unresolved_until;
+            backlog.is_waiting(chosen) || (is_hoped_for && backlog.is_unresolved(chosen))
+        };
+        if matches!(self.state, State::Waiting) && !waits(backlog) {
             self.state = State::Sent;
             for (port, of_egress) in self.egress.iter_mut().enumerate() {
                 of_egress.sent = egress(port).sent;

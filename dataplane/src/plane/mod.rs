@@ -3,6 +3,7 @@
 mod backlog;
 mod config;
 mod handover;
+mod neighbours;
 mod pool;
 mod routing;
 mod start;
@@ -17,7 +18,9 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 use thiserror::Error;
 
-pub use config::{Pinning, PortConfig, PortHandle, StartError, StartReport, WorkerConfig};
+pub use config::{
+    CONDITION_COUNTERS, Pinning, PortConfig, PortHandle, StartError, StartReport, WorkerConfig,
+};
 pub use pool::pool_octets;
 pub use routing::{RouteChange, RouteError};
 
@@ -35,6 +38,7 @@ use crate::verdict::VerdictTable;
 use crate::worker::Worker;
 use backlog::Inspection;
 use handover::Handovers;
+use neighbours::Asked;
 use routing::Routing;
 
 /// The data plane, as the control thread holds it: it owns ports, pools and workers, and is the only writer of what
@@ -64,6 +68,8 @@ pub struct Dataplane {
     /// Packets in each worker's backlog, at most.
     backlog_capacity: usize,
     handovers: Handovers,
+    /// By worker.
+    asked: Vec<Asked>,
     /// The worker whose ring of addresses is looked into first next time.
     first_learned: usize,
     _one_thread: PhantomData<*mut ()>,
@@ -359,6 +365,16 @@ impl Dataplane {
             .fold(0, u64::wrapping_add)
     }
 
+    /// Frames that a port has received since the start, whatever was cleared.
+    #[must_use]
+    pub fn frames_received(&self, port: u16) -> u64 {
+        let counters = self.workers.iter().map(|worker| &worker.shared.counters);
+        counters
+            .filter_map(|counters| counters.ports.get(usize::from(port)))
+            .map(|port| port.rx_packets.get())
+            .fold(0, u64::wrapping_add)
+    }
+
     /// Packets that the workers' backlogs could not take since the start, whatever was cleared.
     #[must_use]
     pub fn overflows(&self) -> u64 {
@@ -457,6 +473,7 @@ impl Dataplane {
     pub fn maintain(&mut self) {
         self.retired.retain(|tables| Arc::strong_count(tables) > 1);
         self.handovers.maintain();
+        self.tell_settled();
         self.reclaim();
     }
 

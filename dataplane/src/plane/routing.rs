@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use super::Dataplane;
 use crate::addr::{Ipv4Prefix, MacAddr};
+use crate::backlog::Neighbour;
 use crate::fib::{Fib, FibError, FibTable, HOPS_MAX, HopIndex, UnlinkedGroup};
 use crate::grace::Retired;
 use crate::hop::{Hop, NextHop};
@@ -298,7 +299,7 @@ impl Dataplane {
         self.routing.fib.len()
     }
 
-    /// Tells the workers a neighbour's MAC, or that it is not known any more. Hosts of connected networks and gateways
+    /// Tells the workers a neighbour's MAC, and has what waits for it go on, or that it is not known any more. Hosts of connected networks and gateways
     /// alike; whoever bounds the number of neighbours is the caller.
     pub fn set_neighbour(&mut self, port: u16, address: Ipv4Addr, mac: Option<MacAddr>) {
         match mac {
@@ -321,6 +322,9 @@ impl Dataplane {
             {
                 neighbours.set(address.to_bits(), mac);
             }
+        }
+        if mac.is_some() {
+            self.settle_neighbour(Neighbour { port, address });
         }
     }
 

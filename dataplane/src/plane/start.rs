@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use super::backlog::Inspection;
 use super::config::{PortConfig, PortHandle, StartError, StartReport, WorkerConfig};
 use super::handover::Handovers;
+use super::neighbours::Asked;
 use super::pool::{PoolDemand, make_pool};
 use super::routing::Routing;
 use super::{Dataplane, OpenPort, Running};
@@ -34,6 +35,7 @@ pub(super) const RINGS: RingSizes = RingSizes {
     outgoing: 2048,
     commands: 2 * ASKED_MAX,
     learned: 1024,
+    wanted: 1024,
 };
 
 impl Dataplane {
@@ -313,6 +315,7 @@ fn launch(
         backlogs: (0..workers).map(|_| Inspection::default()).collect(),
         backlog_capacity: config.backlog as usize,
         handovers: Handovers::default(),
+        asked: (0..workers).map(|_| Asked::default()).collect(),
         first_learned: 0,
         _one_thread: std::marker::PhantomData,
     };

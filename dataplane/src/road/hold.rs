@@ -3,8 +3,8 @@
 use arrayvec::ArrayVec;
 
 use super::verdict::count;
-use super::{Doors, Egress, Packets, neighbour, rewrite, route, transmit};
-use crate::backlog::{Full, Held};
+use super::{Doors, Egress, Missing, Packets, neighbour, rewrite, route, transmit};
+use crate::backlog::{Full, Held, Place};
 use crate::counters::DiscardReason;
 use crate::dpdk::{BURST_MAX, Mbuf};
 use crate::handover::fingerprint;
@@ -61,6 +61,16 @@ impl Doors {
         self.count_held();
         taken
     }
+
+    /// Takes up to a burst of packets out of the backlog that need not wait for their next hop's MAC any longer.
+    fn settled(&mut self, burst: &mut ArrayVec<Held<Mbuf>, BURST_MAX>) -> usize {
+        let taken = self.backlog.take_settled(BURST_MAX, |held| {
+            // No more are taken than a burst holds.
+            let _ = burst.try_push(held);
+        });
+        self.count_unresolved();
+        taken
+    }
 }
 
 /// Sends held packets that are to be let go down the rest of the road, at most `max` bursts of them. Returns how many came
@@ -73,10 +83,55 @@ pub(crate) fn release(
     egress: &mut [Egress],
     doors: &mut Doors,
 ) -> usize {
+    send_on(
+        max,
+        Doors::released,
+        tables,
+        packets,
+        egress,
+        doors,
+        |packets, doors| {
+            count(packets, &doors.shared.conditions);
+            Missing::Waits(Place::Kept)
+        },
+    )
+}
+
+/// Sends packets on, in the same way, that need not wait for their next hop's MAC any longer.
+#[cold]
+pub(crate) fn send_settled(
+    max: usize,
+    tables: &Tables,
+    packets: &mut Packets,
+    egress: &mut [Egress],
+    doors: &mut Doors,
+) -> usize {
+    send_on(
+        max,
+        Doors::settled,
+        tables,
+        packets,
+        egress,
+        doors,
+        |_, _| Missing::GivenUp,
+    )
+}
+
+/// Sends packets of the backlog down the rest of the road that `take` gives, a burst at a time. `begin` is called for those of each burst that came in by
+/// one port, and says what becomes of those whose next hop's MAC is not known.
+fn send_on(
+    max: usize,
+    take: impl Fn(&mut Doors, &mut ArrayVec<Held<Mbuf>, BURST_MAX>) -> usize,
+    tables: &Tables,
+    packets: &mut Packets,
+    egress: &mut [Egress],
+    doors: &mut Doors,
+    begin: impl Fn(&Packets, &Doors) -> Missing,
+) -> usize {
     let mut total = 0;
     let mut burst = ArrayVec::new();
     for _ in 0..max {
-        let taken = doors.released(&mut burst);
+        let taken = take(doors, &mut burst);
         if taken == 0 {
             break;
         }
@@ -87,9 +142,9 @@ pub(crate) fn release(
                 // They were a burst before, so there is room.
                 packets.put_back(held);
             }
-            count(packets, &doors.shared.conditions);
+            let missing = begin(packets, doors);
             route(packets, tables);
-            neighbour(packets, port, tables, doors);
+            neighbour(packets, port, tables, doors, missing);
             rewrite(packets, port, tables, doors);
             transmit(packets, egress, doors);
         }

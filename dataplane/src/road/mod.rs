@@ -1,5 +1,5 @@
 //! The packet road, one file a station: receive → parse → verdict → route → neighbour → rewrite → transmit; and its
-//! doors: discard, punt, hold. Each station is a function over a burst. A packet leaves the road where a station hands its
+//! doors: discard, punt, hold, and waiting for a next hop. Each station is a function over a burst. A packet leaves the road where a station hands its
 //! buffer to a door; the others go on in the order in which they came.
 
 mod discard;
@@ -16,12 +16,13 @@ mod receive;
 mod rewrite;
 mod route;
 mod transmit;
+mod unresolved;
 mod verdict;
 mod watch;
 
 pub(crate) use doors::Doors;
-pub(crate) use hold::{HeldLimit, release};
-pub(crate) use neighbour::neighbour;
+pub(crate) use hold::{HeldLimit, release, send_settled};
+pub(crate) use neighbour::{Missing, neighbour};
 pub(crate) use packets::Packets;
 pub(crate) use paired::paired;
 pub(crate) use parse::parse;

@@ -144,6 +144,7 @@ fn turn_odd_away(
             // Only who answers for an address has it among its own, and answers whoever asks.
             notes.entries[place] = Entry::NONE;
         } else if entry.verdict() == Verdict::Hold {
+            doors.prepare(notes.destinations[place], tables);
             doors.hold(mbuf, entry.condition(), port_index, via);
             return None;
         } else {

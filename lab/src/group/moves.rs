@@ -12,9 +12,10 @@ impl Group<'_> {
     /// # Errors
     /// [`LabError::Deadline`] if they do not come to agree.
     pub fn wait_until_known(&self, conditions: usize, deadline: Duration) -> Result<()> {
-        poll::until("every end system in the table", deadline, || {
+        let known = poll::until("every end system in the table", deadline, || {
             Ok((self.in_charge()?.len() == conditions).then_some(()))
-        })?;
+        });
+        self.told(known)?;
         self.wait_until_agreed(deadline)
     }
 
@@ -27,7 +28,12 @@ impl Group<'_> {
             let moved = self.in_charge()?.get(condition) == Some(&to);
             Ok((moved && self.is_quiet()?).then_some(()))
         });
-        moved.map_err(|error| match error {
+        self.told(moved)
+    }
+
+    /// With what the routers have to say, if something did not come about in time.
+    fn told<T>(&self, came: Result<T>) -> Result<T> {
+        came.map_err(|error| match error {
             LabError::Deadline {
                 awaited, deadline, ..
             } => LabError::Deadline {

@@ -336,7 +336,7 @@ fn setup() -> Setup {
         systems.join(", ")
     );
     Setup {
-        interval: "100ms",
+        interval: INTERVAL,
         sharing: Some(sharing),
         ..Setup::default()
     }

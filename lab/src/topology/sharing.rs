@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::Result;
 use crate::error::Doing;
@@ -56,7 +57,9 @@ pub const KEYS: &str = "keys = [{ id = 1, secret = \"a secret of the laboratory\
 #[derive(Clone, Debug)]
 pub struct Setup {
     /// The advertisement interval.
-    pub interval: &'static str,
+    pub interval: Duration,
+    /// Further lines for the table of the workers.
+    pub workers: &'static str,
     /// Further lines for the table of the control thread.
     pub control: &'static str,
     /// Further lines for the table of the LAN's virtual router.
@@ -80,7 +83,8 @@ impl Default for Setup {
     /// One key, and an interval that no busy machine stretches to a master's silence.
     fn default() -> Self {
         Self {
-            interval: "1s",
+            interval: Duration::from_secs(1),
+            workers: "",
             control: "",
             lan: String::new(),
             further: String::new(),
@@ -251,6 +255,19 @@ impl Sharing {
         End::of(&self.routers[usize::from(index)], interface)
     }
 
+    /// The longest time for which the end systems of a router that crashes may be blocked where advertisements come every `interval`: three of them, the skew of
+    /// the lowest priority, and 50 ms.
+    #[must_use]
+    pub fn blocked_max(&self, interval: Duration) -> Duration {
+        let lowest = Self::priority(u8::try_from(self.routers.len()).unwrap_or(u8::MAX) - 1);
+        3 * interval + interval * (256 - u32::from(lowest)) / 256 + Duration::from_millis(50)
+    }
+
+    /// The VRRP priority of a router on the LAN, counted from 0.
+    const fn priority(index: u8) -> u8 {
+        200 - 10 * index
+    }
+
     /// Whether a machine is a substitution server.
     #[must_use]
     pub fn is_server(&self, index: u8, setup: &Setup) -> bool {
@@ -262,12 +279,14 @@ impl Sharing {
     pub fn configuration(&self, index: u8, setup: &Setup) -> String {
         let Setup {
             interval,
+            workers: of_workers,
             control,
             lan,
             sharing,
             further,
             ..
         } = setup;
+        let interval = format!("{}ms", interval.as_millis());
         let is_server = self.is_server(index, setup);
         let workers = setup.queues_of(index);
         // A router at a memif leaves its ring alone for a while, so that the other end can be the slower one.
@@ -277,7 +296,7 @@ impl Sharing {
         let backlog = backlog.map_or_else(String::new, |most| format!("backlog = {most}\n"));
         // What else happens on the machine shall neither hold the routers up nor take their memory.
         let mut text = format!(
-            "[eal]\nhuge-pages = \"off\"\n\n[workers]\ncount = {workers}\nidle-sleep = \"{sleep}\"\n{backlog}\n[control]\nrealtime-priority = 10\n{control}\n",
+            "[eal]\nhuge-pages = \"off\"\n\n[workers]\ncount = {workers}\nidle-sleep = \"{sleep}\"\n{backlog}{of_workers}\n\n[control]\nrealtime-priority = 10\n{control}\n",
         );
         for (number, name, address) in [
             (0, LAN, Self::router(index)),
@@ -308,7 +327,7 @@ impl Sharing {
              advertisement-interval = \"{interval}\"\n{lan}\n",
             Self::VRID,
             Self::GATEWAY,
-            200 - 10 * index,
+            Self::priority(index),
         );
         if let Some(sharing) = sharing {
             let role = match is_server {
@@ -354,16 +373,31 @@ impl Sharing {
         self.lan.sh(&line).map(drop)
     }
 
-    /// Packets that the kernel dropped on any of the links.
+    /// Packets that the kernel dropped on any of the links, at either end.
     ///
     /// # Errors
     /// When an interface is gone.
     pub fn link_drops(&self) -> Result<u64> {
-        let ends = self.hosts.iter().chain(&self.servers);
-        let ends = ends.map(|machine| End::of(machine, INTERFACE));
-        let routers = self.routers.iter();
-        let ports = routers.flat_map(|machine| [End::of(machine, LAN), End::of(machine, CARRIER)]);
-        ends.chain(ports).map(|end| end.drops()).sum()
+        let mut ends = Vec::new();
+        for machine in self.hosts.iter().chain(&self.servers) {
+            ends.extend([(machine, INTERFACE, self.side_of(machine))]);
+        }
+        for machine in &self.routers {
+            ends.extend([(machine, LAN, &self.lan), (machine, CARRIER, &self.carrier)]);
+        }
+        let drops = ends.into_iter().map(|(machine, interface, side)| {
+            let other = format!("{}-{interface}", machine.name());
+            Ok(End::of(machine, interface).drops()? + End::of(side, &other).drops()?)
+        });
+        drops.sum()
+    }
+
+    /// The machine of the bridge that an end system or a server is plugged into.
+    fn side_of(&self, machine: &Namespace) -> &Namespace {
+        match self.hosts.iter().any(|host| std::ptr::eq(host, machine)) {
+            true => &self.lan,
+            false => &self.carrier,
+        }
     }
 }
 

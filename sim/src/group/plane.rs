@@ -33,6 +33,8 @@ pub(crate) struct Plane {
     workers: Vec<Worker>,
     tables: Rc<Tables>,
     steps: Steps<[u64; WORKERS]>,
+    /// Frames received, by port.
+    received: [u64; PORTS],
     /// Frames of the control thread's own.
     pub(crate) outgoing: Vec<(u16, Vec<u8>)>,
     /// The time that the egress of a worker takes for a packet.
@@ -53,6 +55,7 @@ impl Plane {
             workers: (0..WORKERS).map(|_| Worker::new(&tables)).collect(),
             tables: Rc::clone(&tables),
             steps: Steps::default(),
+            received: [0; PORTS],
             outgoing: Vec::new(),
             packet_ns: 0,
             end_systems,
@@ -74,6 +77,7 @@ impl Plane {
         let has_room = queue.len() < QUEUE_MAX;
         if has_room {
             queue.push_back((port, frame));
+            self.received[usize::from(port)] += 1;
         }
         has_room
     }
@@ -241,6 +245,10 @@ impl Workers for Plane {
     }
 
     fn run_hook(&mut self, _: HookCall) {}
+
+    fn frames_received(&self, port: u16) -> u64 {
+        self.received.get(usize::from(port)).copied().unwrap_or(0)
+    }
 
     fn set_verdicts(&mut self, group: GroupKey, verdicts: Arc<VerdictTable>) -> Option<Taken> {
         let match_on = self.tables.groups.get(&group)?.match_on;

@@ -9,7 +9,7 @@ use vrrpd::Time;
 use super::{Sources, port_name};
 use crate::control::vrrp::sharing::show as sharing;
 use crate::request::Request;
-use crate::show::{Answer, Backlog, OnHold, Waiting, WorkerBacklog};
+use crate::show::{Answer, Backlog, OnHold, Unresolved, Waiting, WorkerBacklog};
 
 /// How long the workers may take. They answer within a round, which may follow an idle sleep.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -127,6 +127,14 @@ fn of_worker(
             port: port_name(names, port),
             packets: *packets as u64,
         });
+    let unresolved = view
+        .unresolved
+        .iter()
+        .map(|(neighbour, packets)| Unresolved {
+            port: port_name(names, neighbour.port),
+            address: neighbour.address,
+            packets: *packets as u64,
+        });
     WorkerBacklog {
         number,
         limit,
@@ -134,11 +142,14 @@ fn of_worker(
             + counts.discarded(DiscardReason::EgressOverflow),
         on_hold: on_hold.collect(),
         waiting: waiting.collect(),
+        unresolved: unresolved.collect(),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use dataplane::Neighbour;
+
     use super::*;
 
     #[test]
@@ -146,6 +157,13 @@ mod tests {
         let view = BacklogView {
             held: vec![(7, 3)],
             waiting: vec![0, 2],
+            unresolved: vec![(
+                Neighbour {
+                    port: 0,
+                    address: [192, 0, 2, 9].into(),
+                },
+                4,
+            )],
         };
         let counts = WorkerCounts::zero(2);
         let name = |condition| format!("192.0.2.{condition}");
@@ -163,6 +181,11 @@ mod tests {
                 waiting: vec![Waiting {
                     port: "wan".into(),
                     packets: 2
+                }],
+                unresolved: vec![Unresolved {
+                    port: "lan".into(),
+                    address: [192, 0, 2, 9].into(),
+                    packets: 4
                 }],
             }
         );

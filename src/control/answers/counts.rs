@@ -28,6 +28,7 @@ fn of_workers(total: &WorkerCounts, shown: &mut Counters) {
             ("tx-packets", sum(|port| port.tx_packets)),
             ("tx-octets", sum(|port| port.tx_octets)),
             ("congested", sum(|port| port.congested)),
+            ("parked", total.parked),
             ("control-frames", total.control_frames),
             ("record-overflow", total.record_overflow),
             ("learn-overflow", total.learn_overflow),
@@ -59,7 +60,9 @@ pub(super) fn lcores(sources: &Sources<'_>) -> Lcores {
         tx_packets: counts.ports.iter().map(|port| port.tx_packets).sum(),
         busy_rounds: counts.busy_rounds,
         idle_rounds: counts.idle_rounds,
-        backlog_packets: counts.held + counts.ports.iter().map(|port| port.backlog).sum::<u64>(),
+        backlog_packets: counts.held
+            + counts.unresolved
+            + counts.ports.iter().map(|port| port.backlog).sum::<u64>(),
     });
     Lcores {
         control: Control {

@@ -44,6 +44,16 @@ pub struct Sources<'a> {
 }
 
 impl Sources<'_> {
+    /// Why the workers do not route, if they do not.
+    fn halt(&self) -> Option<&'static str> {
+        let dataplane = &self.road.dataplane;
+        match (dataplane.is_forwarding(), dataplane.mode()) {
+            (false, _) => Some("workers stopped"),
+            (true, ForwardingMode::Route) => None,
+            (true, _) => Some("workers do not route"),
+        }
+    }
+
     /// The names of the ports, by number.
     fn port_names(&self) -> Vec<&str> {
         let ports = self.config.ports.iter();
@@ -217,12 +227,13 @@ impl Answers {
             ))),
             Show::Neighbours => Ok(Answer::Neighbours(tables::neighbours(
                 sources.router.host(),
+                sources.road.dataplane.counters().total().unresolved,
                 &sources.port_names(),
             ))),
-            Show::Vrrp => Ok(Answer::Vrrp(vrrp::show(
-                sources.router.vrrp(),
-                sources.at.now,
-            ))),
+            Show::Vrrp => {
+                let shown = vrrp::show(sources.router.vrrp(), sources.at.now);
+                Ok(Answer::Vrrp(shown.halted(sources.halt())))
+            }
             Show::Routers => Ok(Answer::Routers(sharing::routers(
                 sources.router.vrrp(),
                 sources.at.now,

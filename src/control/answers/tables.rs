@@ -41,8 +41,10 @@ fn entry(prefix: Ipv4Prefix, destination: Destination, names: &[&str]) -> RouteE
     }
 }
 
+/// Every neighbour, and how many packets wait for one: those of the host, and `unresolved` at the workers.
 pub(super) fn neighbours<P: AsRef<[u8]> + AsMut<[u8]>>(
     host: &HostStack<P>,
+    unresolved: u64,
     names: &[&str],
 ) -> Neighbours {
     let neighbours = host.neighbours().map(|(key, state)| Neighbour {
@@ -56,7 +58,7 @@ pub(super) fn neighbours<P: AsRef<[u8]> + AsMut<[u8]>>(
             State::Failed => NeighbourState::Failed,
         },
     });
-    Neighbours::new(host.packets_waiting(), neighbours)
+    Neighbours::new(host.packets_waiting() as u64 + unresolved, neighbours)
 }
 
 #[cfg(test)]

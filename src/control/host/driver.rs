@@ -99,6 +99,13 @@ pub enum Output<P> {
         /// Its link address.
         mac: Option<MacAddr>,
     },
+    /// Tell the workers that what waits for a neighbour need not any longer, though its link address is no news: it is not to be found, or known.
+    Settled {
+        /// The port on whose network the neighbour would be.
+        port: PortIndex,
+        /// The neighbour.
+        address: Ipv4Addr,
+    },
     /// Tell whoever sent an echo request ([`HostStack::ping`]) that it was answered.
     ///
     /// [`HostStack::ping`]: super::HostStack::ping

@@ -10,6 +10,9 @@
 //!       └──────────────────────────────────────────┘ probed in vain
 //! ```
 //!
+//! Packets that the router only forwards wait at the workers, which ask for what they need ([`Neighbours::want`]); those of its own, and those that it
+//! has cut, wait here.
+//!
 //! While `Incomplete`, packets wait and everyone is asked, once each `retry_interval`. While `Failed`, packets are given
 //! up at once. In `Probe` the neighbour alone is asked, and its link address is used until it has failed to answer. A neighbour
 //! that only claimed to exist (it asked for us, or announced another link address) is probed soon; one that answered
@@ -161,6 +164,8 @@ pub enum Event<P> {
     Resolved(Key, MacAddr),
     /// The neighbour has no link address any more.
     Forgotten(Key),
+    /// The workers' packets need not wait for the neighbour: it is not to be found, or was before they asked.
+    Settled(Key),
     /// This packet's neighbour cannot be found.
     GaveUp(Key, P),
 }
@@ -221,6 +226,13 @@ impl<P> Neighbours<P> {
                 self.events.push_back(Event::GaveUp(key, packet));
             }
             None => self.counters.packets_refused += 1,
+        }
+    }
+
+    /// Packets wait for a neighbour elsewhere: they are told when they need not any longer, by [`Event::Resolved`] or [`Event::Settled`].
+    pub fn want(&mut self, now: Time, key: Key) {
+        if !matches!(self.find(now, key), Some(State::Incomplete { .. })) {
+            self.events.push_back(Event::Settled(key));
         }
     }
 
@@ -324,6 +336,7 @@ impl<P> Neighbours<P> {
             Some(State::Incomplete { .. }) => {
                 self.counters.gave_up += 1;
                 self.set(key, State::Failed, now + self.config.hold_off);
+                self.events.push_back(Event::Settled(key));
                 for packet in self.pending.take(key) {
                     self.counters.packets_failed += 1;
                     self.events.push_back(Event::GaveUp(key, packet));
@@ -394,9 +407,10 @@ impl<P> Neighbours<P> {
             self.counters.packets_flushed += self.pending.take(key).len() as u64;
             let resolved = self.entries.get(&key).and_then(|entry| entry.state.mac());
             self.remove(key);
-            if resolved.is_some() {
-                self.events.push_back(Event::Forgotten(key));
-            }
+            self.events.push_back(match resolved {
+                Some(_) => Event::Forgotten(key),
+                None => Event::Settled(key),
+            });
         }
     }
 

@@ -145,6 +145,12 @@ impl<P: AsRef<[u8]> + AsMut<[u8]>> HostStack<P> {
         state
     }
 
+    /// The workers have packets for a neighbour: once they need not wait for it, [`Output::SetNeighbour`] or [`Output::Settled`] says so.
+    pub fn want(&mut self, now: Time, port: PortIndex, address: Ipv4Addr) {
+        self.neighbours.want(now, Key { port, address });
+        self.settle_without_routes();
+    }
+
     /// Asks everyone on a port who has `address`, once, whatever is known of it, and without remembering that; an answer comes as
     /// [`Output::Answered`].
     pub fn ask(&mut self, port: PortIndex, address: Ipv4Addr) {
@@ -312,6 +318,9 @@ impl<P: AsRef<[u8]> + AsMut<[u8]>> HostStack<P> {
             Event::Release(key, mac, waiting) => self.release(key.port, mac, waiting),
             Event::Resolved(key, mac) => self.set_neighbour(key, Some(mac)),
             Event::Forgotten(key) => self.set_neighbour(key, None),
+            Event::Settled(Key { port, address }) => {
+                self.outputs.push_back(Output::Settled { port, address });
+            }
             Event::GaveUp(_, waiting) => {
                 self.packets.neighbour_unreachable += 1;
                 return Some(waiting);

@@ -86,6 +86,8 @@ pub struct Vrrp {
 struct PortState {
     mac: MacAddr,
     link_up: bool,
+    /// Frames received so far.
+    frames: u64,
 }
 
 impl Vrrp {
@@ -177,7 +179,10 @@ impl Vrrp {
             .collect();
         for key in due {
             self.enter(at, key, |router| router.tick(at));
-            self.share(key, |sharing, numbers| sharing.tick(at.now, numbers));
+            let frames = self.ports.get(&key.port).map_or(0, |port| port.frames);
+            self.share(key, |sharing, numbers| {
+                sharing.tick(at.now, frames, numbers)
+            });
         }
         self.tie(at);
         if let Some((groups, away)) = self.stalled.take() {

@@ -5,6 +5,7 @@
 //! | `config`, `event` | what an operator decides; what is asked for, told, counted |
 //! | `life` | when it takes part, and when all is given away |
 //! | `hear` | what a received message changes |
+//! | `hearing` | whether anything is received at all |
 //! | `voice` | what is sent, when, how often again |
 //! | `verdicts` | what a change of the table means for packets |
 //! | `authority`, `collect` | when this router allocates, and what it has to know before |
@@ -27,6 +28,7 @@ mod config;
 mod end_systems;
 mod event;
 mod hear;
+mod hearing;
 mod issue;
 mod life;
 mod plan;
@@ -41,7 +43,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 pub use balance::Review;
-pub use config::{Config, ConfigError, Role};
+pub use config::{Config, ConfigError, MEMBER_AGE_DEFAULT, Role};
 pub use event::{Counters, Event, MoveError, Output};
 
 use super::membership::{Membership, silence_max};
@@ -55,6 +57,7 @@ use crate::{Received, State, Time};
 use authority::Authority;
 use balance::Balance;
 use end_systems::EndSystems;
+use hearing::Hearing;
 use reports::Reports;
 use voice::Voice;
 
@@ -82,7 +85,10 @@ pub struct LoadSharing {
     voice: Voice,
     vrrp: State,
     master: Master,
-    /// Whether nothing is said and everything discarded, because of the VRRP state or a master that knows VRRP alone.
+    hearing: Hearing,
+    /// Whether nothing is said, because of the VRRP state or a master that knows VRRP alone.
+    mute: bool,
+    /// Whether everything is discarded, because nothing is said or heard.
     quiet: bool,
     /// The newest allocation that any router has told of.
     highest: Version,
@@ -142,6 +148,8 @@ impl LoadSharing {
             voice: Voice::default(),
             vrrp: State::Initialise,
             master: Master::Sharing,
+            hearing: Hearing::new(now),
+            mute: true,
             quiet: true,
             highest: Version::default(),
             lost: BTreeSet::new(),
@@ -197,7 +205,10 @@ impl LoadSharing {
     pub fn receive(&mut self, now: Time, received: &Received<'_>) -> Result<(), Refusal> {
         self.observe(now);
         let incoming = self.trust.receive(received)?;
-        let result = self.hear(incoming);
+        let result = match self.note_message(&incoming) {
+            true => self.hear(incoming),
+            false => Ok(()),
+        };
         if let Err(refusal) = result {
             self.trust.count_refusal(refusal);
         }
@@ -209,9 +220,18 @@ impl LoadSharing {
     ///
     /// # Errors
     ///
-    /// [`Refusal::Stranger`]. It is counted.
+    /// [`Refusal::Stranger`], and [`Refusal::Faulty`] if it is of a router that answers nothing: it is deaf. It is counted.
     pub fn heed_advertisement(&mut self, src: IpAddr) -> Result<(), Refusal> {
-        self.trust.heed_advertisement(src)
+        self.trust.heed_advertisement(src)?;
+        let sender = self.trust.router_at(src);
+        let is_faulty = sender
+            .and_then(|router| self.membership.get(router))
+            .is_some_and(|member| !member.is_alive());
+        if is_faulty && !self.hearing.is_impaired() && !self.mute {
+            self.trust.count_refusal(Refusal::Faulty);
+            return Err(Refusal::Faulty);
+        }
+        Ok(())
     }
 
     /// An advertisement of the router at `by` was accepted, or this router has sent one, which makes `interval` the time between
@@ -233,7 +253,8 @@ impl LoadSharing {
     /// The VRRP state is `state` now, or still. If the master fell silent or resigned, `missed` is its address.
     pub fn vrrp_changed(&mut self, now: Time, state: State, missed: Option<IpAddr>) {
         self.observe(now);
-        if let Some(router) = missed.and_then(|address| self.trust.router_at(address))
+        if !self.hearing.is_impaired()
+            && let Some(router) = missed.and_then(|address| self.trust.router_at(address))
             && let Some(event) = self.membership.lost(router)
         {
             self.member_changed(event);
@@ -318,9 +339,8 @@ impl LoadSharing {
     pub fn tick(&mut self, now: Time) {
         self.observe(now);
         self.moves.tick(now);
-        for event in self.membership.tick(now) {
-            self.member_changed(event);
-        }
+        self.judge_silence();
+        self.forget_the_gone();
         self.settle();
     }
 
@@ -340,6 +360,7 @@ impl LoadSharing {
             silence,
             self.moves.poll_timeout(),
             self.voice.timeout(),
+            self.hearing_timeout(),
             self.authority_timeout(),
             self.balance
                 .timeout(&self.config.review, self.is_authority()),
@@ -420,7 +441,7 @@ impl LoadSharing {
         matches!(self.authority, Authority::Ruling(_))
     }
 
-    /// Whether the load is not shared at the moment: VRRP takes no part, or the master knows VRRP alone.
+    /// Whether this router has no share at the moment: VRRP takes no part, the master knows VRRP alone, or nobody is heard.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         self.quiet
@@ -431,6 +452,9 @@ impl LoadSharing {
     pub fn state(&self) -> MemberState {
         if self.is_server() {
             return self.server_state();
+        }
+        if self.hearing.is_impaired() {
+            return MemberState::Faulty;
         }
         if self.drain != Drain::No {
             return MemberState::Draining;
@@ -459,6 +483,7 @@ impl LoadSharing {
 
     /// Every entry ends here.
     fn settle(&mut self) {
+        self.review_hearing();
         self.review_quiet();
         self.pass_on_moves();
         self.review_loads();

@@ -143,6 +143,11 @@ impl Membership {
         self.advertised_at = Some(now);
     }
 
+    /// This router could not have heard anybody until now: so nobody has been silent.
+    pub fn expect_from(&mut self, now: Time) {
+        self.expected_since = now;
+    }
+
     /// A believed router has sent a type 2; `admission` says whether it proved itself by it.
     pub fn answered(
         &mut self,
@@ -164,6 +169,13 @@ impl Membership {
             if member.is_alive() {
                 return events;
             }
+        }
+        if response.state == MemberState::Faulty {
+            // It says so itself: it hears nobody. Just after nobody heard anybody it may not have noticed yet that it does again.
+            if now.since(self.expected_since) > self.interval {
+                events.extend(self.lost(router));
+            }
+            return events;
         }
         let before = self.members.get(&router).map(|member| member.state);
         let state = match (before, response.state) {
@@ -252,6 +264,13 @@ impl Membership {
     pub fn poll_timeout(&self) -> Option<Time> {
         self.advertised_at?;
         self.deadlines().map(|(_, deadline)| deadline).min()
+    }
+
+    /// Whether members that are alive must have said something within the last two intervals: they repeat their answer to an advertisement for three.
+    #[must_use]
+    pub fn is_to_be_heard(&self, now: Time) -> bool {
+        let said = |at: Time| now.since(at) <= 4 * self.interval;
+        self.advertised_at.is_some_and(said) && self.iter().any(|(_, member)| member.is_alive())
     }
 
     /// Whether answers can be expected: there was something to answer of late.

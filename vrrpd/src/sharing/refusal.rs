@@ -62,6 +62,8 @@ refusals! {
     OwnRouterId = "own-router-id",
     /// From a router that has not yet proved to be there now.
     Stranger = "stranger",
+    /// An advertisement of a router that answers none, and is taken for faulty: it is deaf.
+    Faulty = "faulty",
     /// From an earlier life of its sender.
     Boot = "boot",
     /// A message number taken before, or too old to tell.

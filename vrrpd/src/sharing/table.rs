@@ -296,12 +296,9 @@ impl Table {
     /// Applies what one fragment says; each is right by itself.
     fn apply(&mut self, now: Time, allocation: &Allocation) -> Vec<Change> {
         self.mode = allocation.mode;
-        if matches!(allocation.kind, Kind::Full { .. }) {
-            self.members.clear();
-        }
-        for record in &allocation.routers {
-            self.members.insert(record.router, *record);
-        }
+        // Every fragment names all of them.
+        let routers = allocation.routers.iter();
+        self.members = routers.map(|record| (record.router, *record)).collect();
         let mut changes = Vec::new();
         if let Kind::Full { first, last } = allocation.kind {
             let listed = |condition: &Condition| {

@@ -44,6 +44,8 @@ pub struct Trust {
     number: u64,
     /// The last challenge chosen; no two are alike.
     challenge: u32,
+    /// How many greetings there were.
+    greetings: u64,
     routers: BTreeMap<RouterId, Known>,
     refusals: Refusals,
 }
@@ -51,6 +53,8 @@ pub struct Trust {
 /// A router that was heard.
 #[derive(Clone, Debug)]
 struct Known {
+    /// Which greeting its latest was.
+    greeted: u64,
     /// What its next life, or its first, has to echo.
     challenge: u32,
     believed: Option<Believed>,
@@ -123,6 +127,7 @@ impl Trust {
             identity,
             number: 0,
             challenge: 0,
+            greetings: 0,
             routers: BTreeMap::new(),
             refusals: Refusals::default(),
         }
@@ -209,7 +214,7 @@ impl Trust {
         if candidate.is_some_and(|candidate| candidate.number >= head.number) {
             return Err(Refusal::Number);
         }
-        if known.is_none() && self.routers.len() + 1 >= ROUTERS_MAX {
+        if known.is_none() && self.routers.len() + 1 >= ROUTERS_MAX && !self.make_room() {
             return Err(Refusal::TooManyRouters);
         }
 
@@ -219,12 +224,15 @@ impl Trust {
             *next_challenge = next_challenge.saturating_add(1);
             *next_challenge
         };
+        self.greetings += 1;
         let known = self.routers.entry(head.router).or_insert_with(|| Known {
+            greeted: 0,
             challenge: choose(),
             believed: None,
             former: VecDeque::new(),
             candidates: Vec::new(),
         });
+        known.greeted = self.greetings;
         let listed = known.candidate(head.boot).is_some();
         if listed && entry.is_some_and(|entry| entry.echo == known.challenge) {
             let admission = match &known.believed {
@@ -265,6 +273,20 @@ impl Trust {
             number: head.number,
         });
         Ok(Incoming::Greeting(head.router))
+    }
+
+    /// Forgets the router that has not proved anything and has not even tried to for longest; whether there is one. Otherwise recordings of routers that
+    /// are no more could keep others out.
+    fn make_room(&mut self) -> bool {
+        let strangers = self
+            .routers
+            .iter()
+            .filter(|(_, known)| known.believed.is_none());
+        let latest = strangers.min_by_key(|(_, known)| known.greeted);
+        let Some(router) = latest.map(|(router, _)| *router) else {
+            return false;
+        };
+        self.routers.remove(&router).is_some()
     }
 
     /// Whether an advertisement from `src` is heeded.

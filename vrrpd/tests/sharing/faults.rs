@@ -10,10 +10,10 @@ use crate::lan::{INTERVAL, Lan, MS, Settings, gateway, host, router};
 use crate::life::{check, exact, seeds, settled};
 
 /// Three intervals and the skew of the priority that takes over, at most.
-const DOWN: u64 = 4 * INTERVAL;
+pub(crate) const DOWN: u64 = 4 * INTERVAL;
 
 /// How long nobody routed a host's packets at most, from `from` on.
-fn blocked(lan: &Lan, from: u64) -> u64 {
+pub(crate) fn blocked(lan: &Lan, from: u64) -> u64 {
     let mut longest = 0;
     for number in 0..lan.settings.hosts {
         let mut since = None;
@@ -36,7 +36,7 @@ fn blocked(lan: &Lan, from: u64) -> u64 {
     longest
 }
 
-fn recover(lan: &mut Lan) {
+pub(crate) fn recover(lan: &mut Lan) {
     lan.run(100 * MS);
     lan.run_until(20_000 * MS, Lan::is_settled);
     lan.run(200 * MS);
@@ -381,4 +381,25 @@ fn an_authority_that_dies_before_a_router_has_its_table_leaves_no_end_system_uns
         lan.start(0);
         recover(&mut lan);
     }
+}
+
+#[test]
+fn a_router_that_is_gone_for_long_is_forgotten_and_may_come_back() {
+    let mut lan = settled(Settings::new(2));
+    let gone = router(2);
+    let is_known = |lan: &Lan, node: usize| {
+        let sharing = lan.sharing(node);
+        sharing.membership().get(gone).is_some() || sharing.table().state_of(gone).is_some()
+    };
+    lan.crash(2);
+    recover(&mut lan);
+    assert!(is_known(&lan, 0) && is_known(&lan, 1));
+    lan.run(2_100 * MS);
+    recover(&mut lan);
+    assert!(!is_known(&lan, 0) && !is_known(&lan, 1), "{}", lan.state());
+    let from = lan.now;
+    lan.start(2);
+    recover(&mut lan);
+    assert!(is_known(&lan, 0) && is_known(&lan, 1));
+    exact(&lan, from);
 }

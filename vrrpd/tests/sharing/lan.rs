@@ -44,6 +44,16 @@ pub(crate) struct Fate {
     pub(crate) routed: Vec<(usize, u64)>,
 }
 
+/// What a router does not hear of others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Deafness {
+    No,
+    /// What is sent to the virtual MAC.
+    ToVirtualMac,
+    /// Anything.
+    Entirely,
+}
+
 #[derive(Debug)]
 enum Happening {
     Send(usize),
@@ -71,6 +81,8 @@ pub(crate) struct Lan {
     lives: Vec<u32>,
     /// Whether a router's cable is plugged in.
     pub(crate) plugged: Vec<bool>,
+    /// What does not come through to a router, though its cable is plugged in.
+    pub(crate) deaf: Vec<Deafness>,
     pub(crate) priorities: Vec<u8>,
     pub(crate) packets: Vec<Fate>,
     pub(crate) events: Vec<(u64, usize, Event)>,
@@ -112,6 +124,7 @@ impl Lan {
             nodes: (0..routers).map(|_| None).collect(),
             lives: vec![0; routers],
             plugged: vec![true; routers],
+            deaf: vec![Deafness::No; routers],
             priorities: (0..routers as u8)
                 .map(|node| match settings.reversed {
                     true => 100 + 10 * node,
@@ -184,6 +197,7 @@ impl Lan {
                 Condition::Rest => unreachable!(),
             })
             .collect();
+        config.member_age = Duration::from_secs(2);
         config.moves = moves::Config {
             hold_time: Duration::from_millis(5),
             hold_limit: Duration::from_millis(50),
@@ -218,6 +232,7 @@ impl Lan {
             drained: false,
             frozen_until: 0,
             inbox: Vec::new(),
+            has_received: false,
             completed: Vec::new(),
             learned: BTreeSet::new(),
             meter: Meter::default(),
@@ -331,12 +346,14 @@ impl Lan {
                     .filter(|node| node.sharing.is_some())
                 {
                     node.plane.queue.push_back(packet);
+                    node.has_received = true;
                 }
                 self.poll_soon(node);
             }
             Happening::Message(node, life, message) if self.is_current(node, life) => {
                 if let Some(node) = &mut self.nodes[node] {
                     node.inbox.push(message);
+                    node.has_received = true;
                 }
                 let late = self.draw(5 * US, 50 * US);
                 self.pass_soon(node, late);
@@ -380,7 +397,7 @@ impl Lan {
             });
             for node in 0..self.nodes.len() {
                 let way = self.arrival(HOSTS + number, node);
-                if self.plugged[node] {
+                if self.plugged[node] && self.deaf[node] == Deafness::No {
                     self.schedule(way, Happening::Frame(node, self.lives[node], packet));
                 }
             }
@@ -399,7 +416,12 @@ impl Lan {
             self.recorded.push(Rc::clone(&message));
         }
         for to in (0..self.nodes.len()).filter(|to| *to != from) {
-            if !self.plugged[from] || !self.plugged[to] {
+            let is_heard = match self.deaf[to] {
+                Deafness::No => true,
+                Deafness::ToVirtualMac => !extension,
+                Deafness::Entirely => false,
+            };
+            if !self.plugged[from] || !self.plugged[to] || !is_heard {
                 continue;
             }
             // A router that knows nothing of it does not see what is sent to the virtual MAC.

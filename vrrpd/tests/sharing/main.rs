@@ -6,6 +6,7 @@
     reason = "helpers of tests may stop at the impossible as tests do"
 )]
 
+mod deaf;
 mod end_systems;
 mod faults;
 mod lan;

@@ -57,6 +57,12 @@ fn what_was_moved_by_hand_stays_there() {
 /// Nine end systems that are being moved to the second router, some of them still on their way there.
 fn on_the_way() -> (Lan, Vec<Condition>) {
     let mut lan = settled(Settings::new(5));
+    let all = order_all(&mut lan);
+    (lan, all)
+}
+
+/// Orders them there, and waits until some are on their way.
+fn order_all(lan: &mut Lan) -> Vec<Condition> {
     let all: Vec<Condition> = (0..9).map(host).collect();
     lan.act(0, |sharing, now| sharing.move_to(now, &all, router(1)))
         .unwrap();
@@ -64,7 +70,7 @@ fn on_the_way() -> (Lan, Vec<Condition>) {
         let mut rows = lan.sharing(0).table().rows();
         rows.any(|(_, row)| row.router == router(1) && row.unfinished.is_some())
     });
-    (lan, all)
+    all
 }
 
 #[test]
@@ -170,6 +176,67 @@ fn timer_mode_doubles_nothing() {
         let later = lan.packets.iter().filter(|packet| packet.sent >= from);
         assert!(
             later.clone().all(|packet| packet.routed.len() <= 1),
+            "{}",
+            lan.state()
+        );
+    }
+}
+
+/// Has every router, told one after the other by its operator, change hands in another mode.
+fn reconfigure_all(lan: &mut Lan, mode: Mode) {
+    for node in 0..lan.nodes.len() {
+        let config = vrrpd::sharing::load_sharing::Config {
+            mode,
+            ..lan.config(node)
+        };
+        lan.act(node, |sharing, now| sharing.reconfigure(now, config))
+            .unwrap();
+    }
+}
+
+fn is_in_force(lan: &Lan, mode: Mode) -> bool {
+    lan.members()
+        .all(|(_, member)| member.table().mode() == mode)
+}
+
+#[test]
+fn another_mode_is_in_force_as_soon_as_all_have_heard_of_it() {
+    let mut lan = settled(Settings::new(6));
+    reconfigure_all(&mut lan, Mode::Timer);
+    let took = lan.run_until(100 * MS, |lan| is_in_force(lan, Mode::Timer));
+    assert!(took <= 5 * MS, "{took} ns");
+}
+
+#[test]
+fn another_mode_waits_for_the_moves_under_way_and_disturbs_none() {
+    for seed in 0..seeds(4) {
+        let mut lan = settled(Settings {
+            loss: seed % 3 * 10,
+            ..Settings::new(seed)
+        });
+        let from = lan.now;
+        let all = order_all(&mut lan);
+        reconfigure_all(&mut lan, Mode::Timer);
+        lan.run_until(2_000 * MS, |lan| is_in_force(lan, Mode::Timer));
+        let until = lan.now;
+        lan.run_until(2_000 * MS, |lan| {
+            all.iter().all(|condition| lan.routing(*condition) == [1])
+        });
+        lan.run(40 * MS);
+        check(&lan);
+        assert_eq!(lan.sharing(0).counters().moves_reverted, 0);
+        // Those in sequence mode were exact to their end; those that were still to be ordered then lose something.
+        let sent =
+            |packet: &&crate::lan::Fate| packet.sent >= from && packet.sent + 20 * MS <= until;
+        let mut before = lan.packets.iter().filter(sent);
+        assert!(
+            before.all(|packet| packet.routed.len() == 1),
+            "{}",
+            lan.state()
+        );
+        let mut all = lan.packets.iter();
+        assert!(
+            all.all(|packet| packet.sent < from || packet.routed.len() <= 1),
             "{}",
             lan.state()
         );

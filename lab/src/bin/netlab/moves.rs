@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use lab::group::Group;
+use lab::group::{Group, Places};
 use lab::load::{Load, Rates, Report};
 use lab::table::Table;
 use lab::topology::sharing::Sharing;
@@ -25,6 +25,14 @@ pub(crate) struct Carried {
     pub(crate) tcp_retransmitted: u64,
     /// Packets for which a socket of the laboratory had no room.
     pub(crate) socket_drops: u64,
+}
+
+/// The same, and where packets were lost.
+#[derive(Clone, Debug, Serialize)]
+struct Accounted {
+    #[serde(flatten)]
+    carried: Carried,
+    lost_at: Places,
 }
 
 impl Carried {
@@ -83,10 +91,8 @@ pub(crate) fn move_around(group: &Group<'_>, moves: u32) -> Result<()> {
 #[derive(Debug, Serialize)]
 struct Figures {
     moves: u32,
-    with_moves: Carried,
-    without_moves: Carried,
-    /// Lost on the laboratory's own links.
-    dropped_by_the_network: u64,
+    with_moves: Accounted,
+    without_moves: Accounted,
     /// What routers logged of others that were silent, and of themselves that stood still: this machine's doing.
     upsets: Vec<String>,
 }
@@ -105,22 +111,25 @@ pub(crate) fn measure(program: &Path, moves: u32, json: bool) -> Result<bool> {
         ..RATES
     };
     eprintln!("{moves} moves …");
-    let with_moves = under_load(&net, rates, || move_around(&group, moves))?;
-    let time = Duration::from_secs_f64(with_moves.seconds);
+    let with_moves = accounted(&group, || {
+        under_load(&net, rates, || move_around(&group, moves))
+    })?;
+    let time = Duration::from_secs_f64(with_moves.carried.seconds);
     eprintln!(
         "the same load for as long ({:.0} s) without …",
         time.as_secs_f64()
     );
-    let without_moves = under_load(&net, rates, || {
-        std::thread::sleep(time);
-        Ok(())
+    let without_moves = accounted(&group, || {
+        under_load(&net, rates, || {
+            std::thread::sleep(time);
+            Ok(())
+        })
     })?;
     group.wait_until_whole(DEADLINE)?;
     let figures = Figures {
         moves,
         with_moves,
         without_moves,
-        dropped_by_the_network: net.link_drops()?,
         upsets: group.upsets(&since, &[]),
     };
     if json {
@@ -128,7 +137,17 @@ pub(crate) fn measure(program: &Path, moves: u32, json: bool) -> Result<bool> {
     } else {
         print(&figures);
     }
-    Ok(figures.with_moves.is_exact())
+    Ok(figures.with_moves.carried.is_exact())
+}
+
+/// What became of a load, and where what it lost went.
+fn accounted(group: &Group<'_>, load: impl FnOnce() -> Result<Carried>) -> Result<Accounted> {
+    let before = group.places()?;
+    let carried = load()?;
+    Ok(Accounted {
+        carried,
+        lost_at: group.places()?.since(&before),
+    })
 }
 
 fn print(figures: &Figures) {
@@ -141,10 +160,11 @@ fn print(figures: &Figures) {
         "reordered",
         "TCP segments sent again",
     ]);
-    for (moves, carried) in [
+    let both = [
         (figures.moves, &figures.with_moves),
         (0, &figures.without_moves),
-    ] {
+    ];
+    for (moves, Accounted { carried, .. }) in both {
         table.row(&[
             &moves,
             &format!("{:.1}", carried.seconds),
@@ -157,11 +177,18 @@ fn print(figures: &Figures) {
     }
     println!("{table}");
     println!("All routers have the same tables; nothing is held or unserved.");
-    let sockets = figures.with_moves.socket_drops + figures.without_moves.socket_drops;
-    println!(
-        "dropped by the laboratory's own links and sockets: {}",
-        figures.dropped_by_the_network + sockets
-    );
+    for (moves, Accounted { carried, lost_at }) in both {
+        println!(
+            "with {moves} moves, all frames, those of ARP and of the routers among themselves included: {} were dropped by links, {} for want \
+             of room in the packet sockets of routers that did not run, {} on their way out of routers, {} for want of room in receivers' \
+             sockets; routers discarded {:?}",
+            lost_at.links,
+            lost_at.router_sockets,
+            lost_at.router_egress,
+            carried.socket_drops,
+            lost_at.discards
+        );
+    }
     for upset in &figures.upsets {
         println!("this machine held up a router: {upset}");
     }

@@ -25,7 +25,7 @@ const TIMER_ROUNDS: u8 = 2;
 /// For what takes milliseconds, or a few advertisement intervals.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 /// From one advertisement to the next where routers crash.
-const CRASH_INTERVAL: &str = "100ms";
+const CRASH_INTERVAL: Duration = Duration::from_millis(100);
 /// For how long it is shown what each router carries.
 const SHOWN: Duration = Duration::from_secs(3);
 /// For how long the load goes on behind a crash.
@@ -59,6 +59,8 @@ struct Moved {
 struct Gone {
     /// Of the end system that lost most: packets lost ÷ the rate that it sent at.
     blocked_ms: f64,
+    /// No longer than this is wanted.
+    blocked_ms_max: u64,
     lost: u64,
     duplicated: u64,
     reordered: u64,
@@ -112,20 +114,23 @@ pub(crate) fn show_in<'a>(net: &'a Sharing, program: &Path) -> Result<(Group<'a>
         ..setup("sequence")
     };
     let mut group = Group::start(net, program, &quick)?;
+    let crash_max = net.blocked_max(CRASH_INTERVAL);
     let load = Load::start(net, RATES)?;
     wait_until_shared(&group)?;
     drops += load.stop()?.socket_drops;
     eprintln!("a backup crashes …");
-    let backup_crash = gone(net, &mut group, |group| {
+    let backup_crash = gone(net, &mut group, crash_max, |group| {
         group.kill(1);
         Ok(())
     })?;
     bring_back(net, &mut group, 1)?;
     eprintln!("a router is drained …");
-    let drain = gone(net, &mut group, |group| group.stop(1).map(drop))?;
+    let drain = gone(net, &mut group, Duration::ZERO, |group| {
+        group.stop(1).map(drop)
+    })?;
     bring_back(net, &mut group, 1)?;
     eprintln!("the master crashes …");
-    let master_crash = gone(net, &mut group, |group| {
+    let master_crash = gone(net, &mut group, crash_max, |group| {
         group.kill(0);
         Ok(())
     })?;
@@ -220,10 +225,11 @@ fn moved(
     })
 }
 
-/// Has a router go under load, and goes on until the others have settled.
+/// Has a router go under load, and goes on until the others have settled and have the same tables, as their commands show them.
 fn gone<'a>(
     net: &'a Sharing,
     group: &mut Group<'a>,
+    blocked_max: Duration,
     go: impl FnOnce(&mut Group<'a>) -> Result<()>,
 ) -> Result<Gone> {
     let load = Load::start(net, RATES)?;
@@ -231,13 +237,17 @@ fn gone<'a>(
     std::thread::sleep(Duration::from_secs(1));
     go(group)?;
     std::thread::sleep(AFTERWARDS);
-    group.wait_until_agreed(DEADLINE)?;
-    eprintln!("  after:  {}", shares(&group.in_charge()?));
+    group.wait_until_whole(DEADLINE)?;
+    eprintln!(
+        "  after:  {}; all have the same tables",
+        shares(&group.in_charge()?)
+    );
     let report = load.stop()?;
     let most = report.udp.iter().map(|count| count.lost).max();
     let total = report.udp_total();
     Ok(Gone {
         blocked_ms: most.unwrap_or_default() as f64 * 1e3 / RATES.udp_pps as f64,
+        blocked_ms_max: blocked_max.as_millis() as u64,
         lost: total.lost,
         duplicated: total.duplicated,
         reordered: total.reordered,
@@ -310,6 +320,7 @@ pub(crate) fn print(figures: &Figures) {
     let mut gone = Table::new(&[
         "a router goes",
         "blocked",
+        "at most wanted",
         "lost",
         "duplicated",
         "reordered",
@@ -320,7 +331,15 @@ pub(crate) fn print(figures: &Figures) {
         ("a router is drained", &figures.drain),
     ] {
         let blocked = format!("{:.0} ms", of.blocked_ms);
-        gone.row(&[&name, &blocked, &of.lost, &of.duplicated, &of.reordered]);
+        let wanted = format!("{} ms", of.blocked_ms_max);
+        gone.row(&[
+            &name,
+            &blocked,
+            &wanted,
+            &of.lost,
+            &of.duplicated,
+            &of.reordered,
+        ]);
     }
     println!("{gone}");
     println!(

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -82,6 +84,7 @@ fn a_silent_neighbour_is_asked_for_once_a_second_and_then_given_up() {
         [
             (at(2), Event::Ask(KEY, None)),
             (at(3), Event::Ask(KEY, None)),
+            (at(4), Event::Settled(KEY)),
             (at(4), Event::GaveUp(KEY, 1)),
         ]
     );
@@ -236,7 +239,9 @@ fn flushed_neighbours_are_forgotten_with_what_waits_for_them() {
     cache.submit(at(0), key(9), 1);
     events(&mut cache);
     cache.flush(|key| key.port == 1);
-    assert_eq!(events(&mut cache), [Event::Forgotten(KEY)]);
+    let told = events(&mut cache);
+    assert_eq!(told.len(), 2);
+    assert!(told.contains(&Event::Forgotten(KEY)) && told.contains(&Event::Settled(key(9))));
     assert_eq!(cache.counters().packets_flushed, 1);
     assert_eq!(cache.packets_waiting(), 0);
     assert_eq!(cache.poll_timeout(), None);
@@ -272,6 +277,7 @@ fn a_hundred_thousand_neighbours_are_kept_alive_at_the_paced_rate() {
 #[derive(Clone, Debug)]
 enum Step {
     Submit(u32),
+    Want(u32),
     Heard(u32, bool, Evidence),
     Pass(u64),
     Tick,
@@ -287,6 +293,7 @@ fn step() -> impl Strategy<Value = Step> {
     ];
     prop_oneof![
         8 => host.clone().prop_map(Step::Submit),
+        4 => host.clone().prop_map(Step::Want),
         2 => (host.clone(), any::<bool>(), evidence)
             .prop_map(|(host, moved, evidence)| Step::Heard(host, moved, evidence)),
         4 => (0_u64..2_000_000_000).prop_map(Step::Pass),
@@ -316,8 +323,14 @@ proptest! {
         let mut sent = 0;
         let mut gave_up = 0;
         let mut table = HashMap::new();
+        // What the workers wait for.
+        let mut wanted = BTreeSet::new();
         for step in steps {
             match step {
+                Step::Want(host) => {
+                    wanted.insert(key(host));
+                    cache.want(now, key(host));
+                }
                 Step::Submit(host) => {
                     submitted += 1;
                     cache.submit(now, key(host), submitted);
@@ -335,12 +348,21 @@ proptest! {
                     Event::GaveUp(..) => gave_up += 1,
                     Event::Resolved(key, mac) => {
                         table.insert(key, mac);
+                        wanted.remove(&key);
+                    }
+                    Event::Settled(key) => {
+                        wanted.remove(&key);
                     }
                     Event::Forgotten(key) => {
                         prop_assert!(table.remove(&key).is_some());
                     }
                     Event::Ask(key, alone) => prop_assert_eq!(alone, table.get(&key).copied()),
                 }
+            }
+            // Nobody is waited for in vain: he is being asked.
+            for key in &wanted {
+                let is_asked = matches!(state(&cache, *key), Some(State::Incomplete { .. }));
+                prop_assert!(is_asked, "{key:?}");
             }
             let counters = cache.counters();
             let dropped =

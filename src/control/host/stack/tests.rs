@@ -254,8 +254,17 @@ fn a_neighbour_that_never_answers_is_reported_to_each_sender() {
     let sent = from_host(&packet(silent, &udp));
     punted(&mut router, at(1), sent.clone());
     let seen = run(&mut router, at(4));
-    assert_eq!(seen.len(), 3, "two more requests and the error: {seen:?}");
-    let (source, kind, code, _, quote) = icmp_to_host(&seen[2..]);
+    assert_eq!(
+        seen.len(),
+        4,
+        "two more requests, word for the workers and the error: {seen:?}"
+    );
+    let settled = Output::Settled {
+        port: LAN,
+        address: silent,
+    };
+    assert_eq!(seen[2], settled);
+    let (source, kind, code, _, quote) = icmp_to_host(&seen[3..]);
     assert_eq!((source, kind, code), (LAN_OWN, Type::UNREACHABLE, 1));
     assert_eq!(quote, &sent[14..]);
     let (_, _, code, ..) = icmp_to_host(&punted(&mut router, at(5), sent));
@@ -270,10 +279,10 @@ fn an_error_that_finds_no_neighbour_ends_there() {
     punted(&mut router, at(1), from_host(&packet(NOWHERE, &udp)));
     assert_eq!(router.packets_waiting(), 1);
     let seen = run(&mut router, at(100));
-    assert!(seen.iter().all(|output| matches!(
-        output,
-        Output::Transmit { frame, .. } if Frame::parse(frame).unwrap().ether_type == EtherType::ARP
-    )));
+    assert!(seen.iter().all(|output| match output {
+        Output::Transmit { frame, .. } => Frame::parse(frame).unwrap().ether_type == EtherType::ARP,
+        output => matches!(output, Output::Settled { .. }),
+    }));
     assert_eq!(router.packets_waiting(), 0);
     assert_eq!(router.counters().packets.neighbour_unreachable, 1);
 }
@@ -633,6 +642,7 @@ proptest! {
                         }
                     }
                     Output::SetNeighbour { .. }
+                    | Output::Settled { .. }
                     | Output::EchoReply { .. }
                     | Output::Answered { .. }
                     | Output::InformationReply { .. }

@@ -78,9 +78,13 @@ impl Vrrp {
         self.ports = ports
             .iter()
             .map(|port| {
-                let link_up = old.get(&port.index).is_some_and(|old| old.link_up);
-                let mac = port.mac;
-                (port.index, PortState { mac, link_up })
+                let old = old.get(&port.index);
+                let state = PortState {
+                    mac: port.mac,
+                    link_up: old.is_some_and(|old| old.link_up),
+                    frames: old.map_or(0, |old| old.frames),
+                };
+                (port.index, state)
             })
             .collect();
         let watches = configs.values().flat_map(GroupConfig::address_watches);

@@ -96,6 +96,13 @@ impl Vrrp {
         }
     }
 
+    /// How many frames each port has received so far.
+    pub fn frames_received(&mut self, frames: impl Fn(PortIndex) -> u64) {
+        for (port, state) in &mut self.ports {
+            state.frames = frames(*port);
+        }
+    }
+
     /// A worker saw a packet of an end system that no condition names. `node` is the further router on the same link that packets to it go to.
     pub fn packet_seen(&mut self, at: impl Into<Moment>, learned: Learned, node: Option<Ipv4Addr>) {
         let at = at.into();

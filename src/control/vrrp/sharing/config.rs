@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use dataplane::MatchOn;
 use dataplane::addr::Ipv4Prefix;
-use vrrpd::sharing::load_sharing::{Config, ConfigError};
+use vrrpd::sharing::load_sharing::{Config, ConfigError, MEMBER_AGE_DEFAULT};
 use vrrpd::sharing::moves;
 use vrrpd::sharing::names::{BootId, RouterId};
 use vrrpd::sharing::wire::{Group, Key};
@@ -194,6 +194,7 @@ impl SharingConfig {
                 .collect(),
             end_systems_max: settings.end_systems_max as usize,
             end_system_age: settings.end_system_age,
+            member_age: MEMBER_AGE_DEFAULT,
             review: settings.review(),
             follows: self.follow.is_some(),
         }

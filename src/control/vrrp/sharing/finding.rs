@@ -31,6 +31,9 @@ const LOOKS: u32 = 8;
 /// are none.
 const INTERVALS_BEFORE_DISCOVERY: u32 = 4;
 
+/// Whom a router asks at a time that doubts its hearing.
+const PROBES: usize = 4;
+
 /// What makes an authority share the load anew.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Reasons {
@@ -53,6 +56,11 @@ pub(super) struct Finding {
     reasons: Reasons,
     /// When it is looked next who has not been seen for long.
     next_look: Time,
+    /// Whom this router asks to learn whether it hears anybody.
+    probes: Vec<Ipv4Addr>,
+    /// When it may ask so again, and how many it has asked.
+    next_probe: Time,
+    probed: usize,
 }
 
 impl Finding {
@@ -66,6 +74,9 @@ impl Finding {
             discovery: Discovery::new(ways, config.connected, identifier),
             reasons: Reasons::default(),
             next_look: now,
+            probes: Vec::new(),
+            next_probe: now,
+            probed: 0,
         }
     }
 
@@ -134,6 +145,27 @@ impl Finding {
             self.ask_again(now, config, part);
         }
         self.look_for_end_systems(now, config, part);
+        self.probe(now, config, part);
+    }
+
+    /// Asks some who should be on the link, if so little is heard that none of them may be.
+    fn probe(&mut self, now: Time, config: &SharingConfig, part: &LoadSharing) {
+        if now < self.next_probe || !part.doubts_its_hearing() {
+            return;
+        }
+        self.next_probe = now + part.config().interval / 2;
+        let rows = part.table().rows();
+        let on_link = rows.filter_map(|(condition, row)| match (row.node, condition) {
+            (Some(IpAddr::V4(node)), _) => Some(node),
+            (None, Condition::Address(IpAddr::V4(address))) => Some(address),
+            _ => None,
+        });
+        let known: Vec<Ipv4Addr> = on_link
+            .filter(|address| config.connected.contains(*address))
+            .collect();
+        let some = known.iter().cycle().skip(self.probed % known.len().max(1));
+        self.probes = some.take(PROBES.min(known.len())).copied().collect();
+        self.probed = self.probed.wrapping_add(self.probes.len());
     }
 
     /// Asks those on the link that have not been seen for half of the time after which they are forgotten.
@@ -174,6 +206,9 @@ impl Finding {
 
     /// Who may be asked now, one after the other.
     pub(super) fn next(&mut self, now: Time, config: &SharingConfig) -> Option<Output> {
+        if let Some(address) = self.probes.pop() {
+            return Some(Output::Question(Question::Neighbour(address)));
+        }
         let is_router = |address| config.routers.contains(&address);
         while let Some(question) = self.discovery.next(now) {
             if !matches!(question, Question::Neighbour(address) if is_router(address)) {

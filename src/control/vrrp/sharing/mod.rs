@@ -79,6 +79,8 @@ pub(super) struct Sharing {
     finding: Finding,
     handovers: Handovers,
     outputs: Vec<Output>,
+    /// Frames that the port had received at the last look.
+    frames: u64,
 }
 
 impl Sharing {
@@ -95,6 +97,7 @@ impl Sharing {
             finding: Finding::new(now, &config, boot.0 as u16),
             handovers: Handovers::default(),
             outputs: Vec::new(),
+            frames: 0,
             config,
         };
         sharing.carry_out(numbers);
@@ -119,6 +122,8 @@ impl Sharing {
         let boot = self.part.config().boot;
         self.part.reconfigure(now, config.part(boot))?;
         self.verdicts.set_learns(config.watches_rest());
+        // There may be room for end systems now that were refused before: workers offer them anew with another table.
+        self.verdicts.renew();
         self.finding.set(&config);
         self.config = config;
         self.carry_out(numbers);
@@ -323,8 +328,11 @@ impl Sharing {
         self.part.is_drained() || self.part.is_quiet()
     }
 
-    /// Lets due timers act.
-    pub(super) fn tick(&mut self, now: Time, numbers: &mut Numbers) {
+    /// Lets due timers act; the port has received so many frames so far.
+    pub(super) fn tick(&mut self, now: Time, frames: u64, numbers: &mut Numbers) {
+        if std::mem::replace(&mut self.frames, frames) != frames {
+            self.part.frame_received(now);
+        }
         self.part.tick(now);
         self.finding.tick(now, &self.config, &self.part);
         self.ask(now);

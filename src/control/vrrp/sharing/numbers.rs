@@ -8,11 +8,16 @@ use dataplane::handover::HandoverId;
 /// The index that groups without load sharing count under.
 pub(super) const UNSHARED: u32 = 0;
 
+/// How many indices are given out before one is used anew, so that this happens late without the counters taking ever more memory.
+const FRESH_FIRST: u32 = 1 << 17;
+
 /// The numbers of all groups.
 #[derive(Debug)]
 pub(in crate::control::vrrp) struct Numbers {
     /// The lowest that was never given out.
     next: u32,
+    /// Below it fresh ones come before those that came back.
+    fresh_first: u32,
     /// One more than the highest.
     end: u32,
     free: VecDeque<u32>,
@@ -21,9 +26,9 @@ pub(in crate::control::vrrp) struct Numbers {
 }
 
 impl Default for Numbers {
-    /// As many as a data plane can have.
+    /// As many as a data plane counts.
     fn default() -> Self {
-        Self::up_to(dataplane::verdict::CONDITIONS_MAX)
+        Self::up_to(dataplane::CONDITION_COUNTERS)
     }
 }
 
@@ -32,6 +37,7 @@ impl Numbers {
     pub(in crate::control::vrrp) const fn up_to(end: u32) -> Self {
         Self {
             next: UNSHARED + 1,
+            fresh_first: FRESH_FIRST,
             end,
             free: VecDeque::new(),
             refused: 0,
@@ -42,8 +48,8 @@ impl Numbers {
     /// An index that nothing uses; without one, conditions share that of everything unshared: they are judged alike, and
     /// only counted together.
     pub(super) fn take(&mut self) -> u32 {
-        // Fresh ones first, so that one is used anew as late as can be.
-        if self.next < self.end {
+        let is_fresh_due = self.next < self.fresh_first || self.free.is_empty();
+        if is_fresh_due && self.next < self.end {
             self.next += 1;
             return self.next - 1;
         }
@@ -85,5 +91,19 @@ mod tests {
         numbers.give_back(2);
         numbers.give_back(UNSHARED);
         assert_eq!((numbers.take(), numbers.take()), (2, UNSHARED));
+    }
+
+    #[test]
+    fn many_are_given_out_before_one_is_used_anew_and_more_only_when_none_came_back() {
+        let mut numbers = Numbers {
+            fresh_first: 4,
+            ..Numbers::up_to(6)
+        };
+        let first = numbers.take();
+        numbers.give_back(first);
+        assert_eq!([numbers.take(), numbers.take()], [2, 3]);
+        assert_eq!(numbers.take(), first, "the one that came back");
+        assert_eq!([numbers.take(), numbers.take()], [4, 5]);
+        assert_eq!((numbers.take(), numbers.refused()), (UNSHARED, 1));
     }
 }

@@ -115,6 +115,12 @@ fn group_routers(
             heard_ms_ago: Some(milliseconds(now.since(member.heard_at))),
             installed: installed(member.installed, member.digest),
         });
+    let installed_here = (table.installed(), table.digest());
+    let mut answering = part
+        .membership()
+        .iter()
+        .filter(|(_, member)| member.is_alive());
+    let agreed = answering.all(|(_, member)| (member.installed, member.digest) == installed_here);
     let mut routers: Vec<_> = std::iter::once(this).chain(others).collect();
     routers.sort_by_key(|router| router.router_id);
     let mut counters = counters(part.counters());
@@ -130,6 +136,7 @@ fn group_routers(
         authority: part.authority().map(id),
         key_id: part.sending_key_id().filter(|id| *id > 0),
         installed: installed(table.installed(), table.digest()),
+        agreed,
         routers,
         counters,
         refused: part

@@ -71,6 +71,11 @@ impl Verdicts {
         self.changed |= std::mem::replace(&mut self.learns, learns) != learns;
     }
 
+    /// Has a table published though nothing has changed.
+    pub(super) const fn renew(&mut self) {
+        self.changed = true;
+    }
+
     /// Decides on a condition; `None`: it is none any more, and the rest decides.
     pub(super) fn set(
         &mut self,

@@ -13,6 +13,9 @@ use crate::sharing::trust::Identity;
 use crate::sharing::wire::{Group, Key, MESSAGE_LEN_MAX_LEAST};
 use crate::{Family, Time};
 
+/// For how long nothing may be heard of a router before it is forgotten.
+pub const MEMBER_AGE_DEFAULT: Duration = Duration::from_secs(3600);
+
 /// What a member of the group is there for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Role {
@@ -59,6 +62,8 @@ pub struct Config {
     pub end_systems_max: usize,
     /// For how long nothing may be seen of one that is not configured.
     pub end_system_age: Duration,
+    /// For how long nothing may be heard of a router before it is forgotten.
+    pub member_age: Duration,
     /// When the load is looked at, and shared anew.
     pub review: review::Config,
     /// Whether another group decides who gets what: that whose table [`follow`](super::LoadSharing::follow) is given. No end systems are configured then.
@@ -67,7 +72,7 @@ pub struct Config {
 
 impl Config {
     /// The defaults: priority 100, an interval of 1 s, weight 1, sequence mode, 256 conditions a move, no end system configured,
-    /// up to 65,536 learned, forgotten after an hour.
+    /// up to 65,536 learned, forgotten after an hour, as routers are.
     #[must_use]
     pub fn new(
         group: Group,
@@ -93,6 +98,7 @@ impl Config {
             end_systems: Vec::new(),
             end_systems_max: 65_536,
             end_system_age: Duration::from_secs(3600),
+            member_age: MEMBER_AGE_DEFAULT,
             review: review::Config::default(),
             follows: false,
         }

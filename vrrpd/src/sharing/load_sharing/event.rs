@@ -81,6 +81,8 @@ pub enum Event {
     },
     /// A master that knows VRRP alone routes everything.
     PlainMaster(IpAddr),
+    /// Nothing comes in any more: what this router was in charge of is the others'.
+    Deaf,
     /// The routers share the load again.
     Resumed,
     /// This router was away for so long that others have taken over; it starts anew.
@@ -130,6 +132,7 @@ impl fmt::Display for Event {
             Event::PlainMaster(address) => {
                 write!(f, "master {address} shares no load and routes everything")
             }
+            Event::Deaf => f.write_str("hearing nobody any more, leaving everything to the others"),
             Event::Resumed => f.write_str("the routers share the load again"),
             Event::Away(away) => write!(f, "own control loop was away for {away:?}, starting anew"),
         }

@@ -3,8 +3,8 @@
 
 use super::authority::Authority;
 use super::{Event, LoadSharing};
-use crate::sharing::membership;
-use crate::sharing::names::{MemberState, RouterId};
+use crate::sharing::membership::{self, Member};
+use crate::sharing::names::{MemberState, MoveName, RouterId};
 use crate::sharing::refusal::Refusal;
 use crate::sharing::table::Change;
 use crate::sharing::trust::{Admission, Incoming, Message};
@@ -151,6 +151,29 @@ impl LoadSharing {
             Draining(_) | DrainingEnded(_) => self.reallocate_soon(),
         }
         self.event(Event::Member(event));
+    }
+
+    /// Forgets the routers of which nothing was heard for an age and that are in charge of nothing, so that others can come in their place.
+    pub(super) fn forget_the_gone(&mut self) {
+        let (now, age) = (self.now, self.config.member_age);
+        let gone = |member: &Member| !member.is_alive() && now.since(member.heard_at) > age;
+        let members = self.membership.iter();
+        let gone: Vec<RouterId> = members
+            .filter(|(_, member)| gone(member))
+            .map(|(router, _)| router)
+            .collect();
+        for router in gone {
+            let is_named = self.table.rows().any(|(_, row)| {
+                let is_party = |name: MoveName| name.from == router || name.to == router;
+                row.router == router || row.unfinished.is_some_and(is_party)
+            });
+            if !is_named {
+                self.membership.forget(router);
+                self.trust.forget(router);
+                self.reports.forget(router);
+                self.review_soon();
+            }
+        }
     }
 
     /// As an authority, this router has the say in whether another is lost; as any other it waits for that.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::authority::{Authority, Repeat, Ruling, Unfinished};
 use super::collect::note_unfinished;
 use super::{Event, LoadSharing};
-use crate::sharing::names::{Condition, MemberState, MoveName, RouterId, Seen, Version};
+use crate::sharing::names::{Condition, MemberState, Mode, MoveName, RouterId, Seen, Version};
 use crate::sharing::table::{Issued, Row, Table};
 use crate::sharing::wire::{Body, MoveStatus, ROUTERS_MAX, RouterRecord};
 
@@ -21,7 +21,7 @@ const TAKE_OVER_REPEATS: u8 = 3;
 const JOIN_DELAY_MAX: Duration = Duration::from_secs(1);
 
 /// The next allocation, as far as it is decided.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Draft {
     pub(super) changes: BTreeMap<Condition, Option<Row>>,
     /// Conditions that nobody is in charge of.
@@ -30,6 +30,8 @@ pub(super) struct Draft {
     reverted: Vec<MoveName>,
     ordered: BTreeMap<MoveName, Vec<Condition>>,
     taken_over: usize,
+    /// How conditions change hands.
+    mode: Mode,
 }
 
 /// What has become of a move.
@@ -45,6 +47,21 @@ enum Outcome {
 }
 
 impl Draft {
+    fn new(adopted: BTreeMap<Condition, Row>, mode: Mode) -> Draft {
+        let changes = adopted.into_iter();
+        Draft {
+            changes: changes
+                .map(|(condition, row)| (condition, Some(row)))
+                .collect(),
+            unowned: BTreeSet::new(),
+            finished: Vec::new(),
+            reverted: Vec::new(),
+            ordered: BTreeMap::new(),
+            taken_over: 0,
+            mode,
+        }
+    }
+
     /// A condition's row after this allocation.
     pub(super) fn row(&self, table: &Table, condition: Condition) -> Option<Row> {
         match self.changes.get(&condition) {
@@ -81,6 +98,10 @@ impl Draft {
         away.into_iter().map(|(condition, _)| condition).collect()
     }
 
+    fn is_over(&self, name: &MoveName) -> bool {
+        self.finished.contains(name) || self.reverted.contains(name)
+    }
+
     /// Settles a condition whose move has ended.
     fn settle(&mut self, table: &Table, condition: Condition, router: RouterId) {
         if let Some(row) = self.row(table, condition) {
@@ -109,14 +130,13 @@ impl LoadSharing {
             self.authority = Authority::Ruling(ruling);
             return;
         }
-        let mut draft = Draft {
-            changes: std::mem::take(&mut ruling.adopted)
-                .into_iter()
-                .map(|(condition, row)| (condition, Some(row)))
-                .collect(),
-            ..Draft::default()
-        };
+        let adopted = std::mem::take(&mut ruling.adopted);
+        let mut draft = Draft::new(adopted, self.table.mode());
         self.settle_moves(&ruling, &mut draft);
+        // Both sides of a move go by the mode of the allocation that they have it from, so that another waits for the end of all.
+        if ruling.unfinished.keys().all(|name| draft.is_over(name)) {
+            draft.mode = self.config.mode;
+        }
         self.take_over(&mut draft);
         self.assign(&ruling, &mut draft);
         self.plan_anew(&mut ruling, &mut draft);
@@ -129,7 +149,9 @@ impl LoadSharing {
         for router in std::mem::take(&mut self.lost) {
             self.moves.lost(self.now, router);
         }
-        let nothing_new = draft.changes.is_empty() && records.iter().eq(self.table.members());
+        let nothing_new = draft.changes.is_empty()
+            && draft.mode == self.table.mode()
+            && records.iter().eq(self.table.members());
         if nothing_new && ruling.generation > 0 {
             self.authority = Authority::Ruling(ruling);
             return;
@@ -269,18 +291,12 @@ impl LoadSharing {
 
     /// Orders as much of what is planned as the routers can do at a time.
     fn order(&mut self, ruling: &mut Ruling, draft: &mut Draft, version: Version) {
+        if draft.mode != self.config.mode {
+            // The moves under way are to come to an end.
+            return;
+        }
         let mut busy: BTreeMap<RouterId, usize> = BTreeMap::new();
-        let over: BTreeSet<MoveName> = draft
-            .finished
-            .iter()
-            .chain(&draft.reverted)
-            .copied()
-            .collect();
-        for name in ruling
-            .unfinished
-            .keys()
-            .filter(|name| !over.contains(*name))
-        {
+        for name in ruling.unfinished.keys().filter(|name| !draft.is_over(name)) {
             *busy.entry(name.from).or_default() += 1;
             *busy.entry(name.to).or_default() += 1;
         }
@@ -387,7 +403,7 @@ impl LoadSharing {
         let base = self.table.installed();
         let (changed, difference) =
             self.table
-                .issue(self.now, version, self.config.mode, records, &draft.changes);
+                .issue(self.now, version, draft.mode, records, &draft.changes);
         let bodies = self.split(Body::Allocation(difference));
         ruling.generation = version.generation;
         ruling.issued = Issued::new(version, base, bodies);

@@ -1,8 +1,8 @@
-//! When this router takes part: how a life begins anew, when a master that knows VRRP alone silences it, and when everything is given away.
+//! When this router takes part: how a life begins anew, when a master that knows VRRP alone, or its own deafness, silences it, and when everything is given away.
 
 use std::net::IpAddr;
 
-use super::{Drain, Event, LoadSharing, Master, Output, Voice};
+use super::{Drain, Event, Hearing, LoadSharing, Master, Output, Voice};
 use crate::State;
 use crate::sharing::membership::{Membership, silence_max};
 use crate::sharing::names::{BootId, Version};
@@ -20,6 +20,8 @@ impl LoadSharing {
         self.end_authority();
         self.voice = Voice::default();
         self.master = Master::Sharing;
+        self.hearing = Hearing::new(self.now);
+        self.mute = true;
         self.quiet = true;
         self.highest = Version::default();
         self.lost.clear();
@@ -30,6 +32,9 @@ impl LoadSharing {
     /// The router at `by` is master, as far as advertisements say.
     pub(super) fn note_master(&mut self, by: IpAddr) {
         let sharing = by == self.config.local || self.trust.router_at(by).is_some();
+        if sharing && by != self.config.local {
+            self.hearing.note_advertisement(self.now);
+        }
         self.master = match self.master {
             _ if self.config.plain_members.contains(&by) => Master::Plain(by),
             _ if sharing => Master::Sharing,
@@ -45,27 +50,26 @@ impl LoadSharing {
         };
     }
 
-    /// Falls silent, or speaks again, as VRRP and its master make it necessary.
+    /// Falls silent, or speaks again, as VRRP and its master make it necessary; routes nothing while it does not speak or hear.
     pub(super) fn review_quiet(&mut self) {
-        let quiet = match self.vrrp {
-            State::Initialise => true,
-            State::Master => false,
-            State::Backup => matches!(self.master, Master::Plain(_)),
+        let plain = match self.master {
+            Master::Plain(address) if self.vrrp == State::Backup => Some(address),
+            _ => None,
         };
+        self.mute = self.vrrp == State::Initialise || plain.is_some();
+        let quiet = self.mute || self.hearing.is_impaired();
         if quiet != self.quiet {
             self.quiet = quiet;
-            match (quiet, self.master) {
-                (true, Master::Plain(address)) => {
-                    self.discard_everything();
+            if quiet {
+                self.discard_everything();
+                if let Some(address) = plain {
                     self.event(Event::PlainMaster(address));
                 }
-                (true, _) => self.discard_everything(),
-                (false, _) => {
-                    // So far nobody could have spoken to this router.
-                    self.since = self.now;
-                    self.publish_everything();
-                    self.event(Event::Resumed);
-                }
+            } else {
+                // So far nobody could have spoken to this router.
+                self.since = self.now;
+                self.publish_everything();
+                self.event(Event::Resumed);
             }
         }
         self.review_authority();

@@ -17,9 +17,9 @@ impl LoadSharing {
     /// How a substitution server regards itself.
     pub(super) fn server_state(&self) -> MemberState {
         match self.drain {
-            Drain::No => MemberState::SubstitutionServer,
-            // About to stop: nobody is to wait until it is missed.
-            Drain::Draining | Drain::Drained => MemberState::SubstitutionServerFaulty,
+            Drain::No if !self.hearing.is_impaired() => MemberState::SubstitutionServer,
+            // About to stop, or useless: nobody is to wait until it is missed.
+            _ => MemberState::SubstitutionServerFaulty,
         }
     }
 

@@ -142,7 +142,7 @@ impl LoadSharing {
     /// Says what is due.
     pub(super) fn speak(&mut self) {
         let now = self.now;
-        if self.quiet {
+        if self.mute {
             self.voice.respond_at = None;
             self.voice.again = None;
             self.voice.asking = None;
@@ -240,7 +240,7 @@ impl LoadSharing {
     }
 
     pub(super) fn send(&mut self, version: Version, place: (u16, u16), body: &Body) {
-        if self.quiet {
+        if self.mute {
             return;
         }
         // A body that was split can be written, and there is a key.

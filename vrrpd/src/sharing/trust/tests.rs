@@ -192,8 +192,10 @@ fn a_message_under_the_own_router_id_is_refused() {
 #[test]
 fn more_routers_than_a_group_can_have_are_refused() {
     let mut a = trust(100, 1);
-    for id in 0..ROUTERS_MAX as u32 - 1 {
-        assert!(deliver(&mut a, &greet(&mut trust(2 + id, 9))).is_ok());
+    for id in 2..=ROUTERS_MAX as u32 {
+        let mut routers = [a, trust(id, 9)];
+        acquaint(&mut routers);
+        [a, _] = routers;
     }
     let mut one_more = trust(90, 9);
     assert_eq!(
@@ -202,6 +204,23 @@ fn more_routers_than_a_group_can_have_are_refused() {
     );
     a.forget(router(2));
     assert!(deliver(&mut a, &greet(&mut one_more)).is_ok());
+}
+
+#[test]
+fn who_has_proved_nothing_keeps_nobody_out() {
+    let mut a = trust(100, 1);
+    let mut routers: Vec<Trust> = (0..60).map(|id| trust(2 + id, 9)).collect();
+    for router in &mut routers {
+        assert!(deliver(&mut a, &greet(router)).is_ok());
+    }
+    // The latest are still known, and can go on with their proof.
+    let heard = greet(&mut a);
+    let last = routers.last_mut().unwrap();
+    let _ = deliver(last, &heard);
+    assert_eq!(
+        admission(deliver(&mut a, &greet(last))),
+        Some(Admission::New)
+    );
 }
 
 #[test]

@@ -26,6 +26,8 @@ pub(crate) struct Node {
     /// Until when its control loop is away.
     pub(super) frozen_until: u64,
     pub(super) inbox: Vec<Rc<Transmit>>,
+    /// Whether anything has come in since the last pass.
+    pub(super) has_received: bool,
     pub(super) completed: Vec<(MoveName, moves::Completion)>,
     pub(super) learned: BTreeSet<Condition>,
     pub(crate) meter: Meter,
@@ -132,6 +134,11 @@ impl Lan {
             return;
         }
         node.vrrp.heartbeat(now);
+        if std::mem::take(&mut node.has_received)
+            && let Some(sharing) = &mut node.sharing
+        {
+            sharing.frame_received(now);
+        }
         self.drain_outputs(number);
         let Some(node) = &mut self.nodes[number] else {
             return;

@@ -4,7 +4,7 @@ use vrrpd::Time;
 use vrrpd::sharing::LoadSharing;
 use vrrpd::sharing::names::{Condition, MemberState};
 
-use super::{Lan, Node, US};
+use super::{Deafness, Lan, Node, US};
 
 impl Lan {
     pub(crate) fn time(&self) -> Time {
@@ -79,7 +79,10 @@ impl Lan {
     /// Who routes packets of `source`.
     pub(crate) fn routing(&self, source: Condition) -> Vec<usize> {
         self.living()
-            .filter(|(number, node)| node.plane.routes(source) && self.plugged[*number])
+            .filter(|(number, node)| {
+                let hears = self.plugged[*number] && self.deaf[*number] == Deafness::No;
+                node.plane.routes(source) && hears
+            })
             .map(|(number, _)| number)
             .collect()
     }
