@@ -99,6 +99,8 @@ pub struct Backlog<P> {
     held: Queue,
     egress: Box<[Queue]>,
     unresolved: Unresolved,
+    /// The packets that wait for any egress.
+    waiting: usize,
 }
 
 impl<P> Backlog<P> {
@@ -117,6 +119,7 @@ impl<P> Backlog<P> {
             held: Queue::EMPTY,
             unresolved: Unresolved::new(capacity as usize),
             egress: vec![Queue::EMPTY; ports].into_boxed_slice(),
+            waiting: 0,
         }
     }
 
@@ -134,9 +137,10 @@ impl<P> Backlog<P> {
     }
 
     /// Whether no egress is congested.
+    #[inline]
     #[must_use]
     pub fn is_clear(&self) -> bool {
-        self.egress.iter().all(|queue| queue.length == 0)
+        self.waiting == 0
     }
 
     /// Keeps a packet whose condition is on hold.
@@ -158,17 +162,20 @@ impl<P> Backlog<P> {
         let Some(mut queue) = self.egress.get(port).copied() else {
             return Err(Full(waiting));
         };
-        let done = self.append(&mut queue, Held::routed(waiting));
+        self.append(&mut queue, Held::routed(waiting))
+            .map_err(|Full(held)| Full(held.waiting()))?;
         self.egress[port] = queue;
-        done.map_err(|Full(held)| Full(held.waiting()))
+        self.waiting += 1;
+        Ok(())
     }
 
     /// The packet that has waited longest for `port`.
     pub fn dequeue(&mut self, port: usize) -> Option<Waiting<P>> {
         let mut queue = self.egress.get(port).copied()?;
-        let packet = self.pop(&mut queue);
+        let packet = self.pop(&mut queue)?;
         self.egress[port] = queue;
-        packet.map(Held::waiting)
+        self.waiting -= 1;
+        Some(packet.waiting())
     }
 
     /// Puts a packet back before all others that wait for `port`.
@@ -192,6 +199,7 @@ impl<P> Backlog<P> {
             tail,
             length: queue.length + 1,
         };
+        self.waiting += 1;
         Ok(())
     }
 

@@ -71,10 +71,10 @@ impl Burst {
     #[inline]
     #[must_use]
     pub fn octets(&self) -> u64 {
-        self.as_slice()
-            .iter()
-            .map(|mbuf| u64::from(mbuf.frame_octets()))
-            .sum()
+        // Together they fit 32 bits: no pool is larger. By eights, so that there are few jumps.
+        let sum = |mbufs: &[Mbuf]| mbufs.iter().map(Mbuf::frame_octets).sum::<u32>();
+        let (eights, last) = self.as_slice().as_chunks::<8>();
+        u64::from(eights.iter().map(|eight| sum(eight)).sum::<u32>() + sum(last))
     }
 
     /// Appends a packet.
