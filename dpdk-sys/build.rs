@@ -28,6 +28,9 @@ const FUNCTIONS: &[&str] = &[
     "rte_mempool_in_use_count",
     "rte_pktmbuf_pool_create",
     "rte_strerror",
+    "rte_tel_data_add_dict_string",
+    "rte_tel_data_start_dict",
+    "rte_telemetry_register_cmd",
     "rte_thread_register",
     "rte_thread_unregister",
     "rte_version",
@@ -109,6 +112,7 @@ fn generate_bindings(dpdk: &Dpdk) {
         .allowlist_type("rte_ether_addr")
         .blocklist_type("rte_mbuf.*")
         .opaque_type("rte_mempool")
+        .opaque_type("rte_tel_data")
         .default_enum_style(bindgen::EnumVariation::ModuleConsts)
         .prepend_enum_name(false)
         .generate_comments(false)

@@ -12,6 +12,7 @@
 #include <rte_errno.h>
 #include <rte_ethdev.h>
 #include <rte_log.h>
+#include <rte_telemetry.h>
 #include <rte_version.h>
 
 _Static_assert(sizeof(void *) == 8, "a 64-bit machine");
@@ -113,6 +114,15 @@ int shim_port_remove(uint16_t port)
 int shim_errno(void)
 {
 	return rte_errno;
+}
+
+int shim_tel_add_count(struct rte_tel_data *data, const char *name, uint64_t count)
+{
+#if RTE_VERSION >= RTE_VERSION_NUM(23, 3, 0, 0)
+	return rte_tel_data_add_dict_uint(data, name, count);
+#else
+	return rte_tel_data_add_dict_u64(data, name, count);
+#endif
 }
 
 struct rte_mbuf *shim_mbuf_alloc(struct rte_mempool *pool)

@@ -42,6 +42,13 @@ int shim_dev_port(const char *devargs, uint16_t *port);
 int shim_port_remove(uint16_t port);
 int shim_errno(void);
 
+/* Telemetry */
+
+struct rte_tel_data;
+
+/* Adds a count to an answer that is a dictionary: the function changed its name in 23.03, and 25.11 dropped the old one. */
+int shim_tel_add_count(struct rte_tel_data *data, const char *name, uint64_t count);
+
 /* Packet buffers */
 
 struct rte_mbuf *shim_mbuf_alloc(struct rte_mempool *pool);

@@ -50,6 +50,42 @@ fn dpdk_telemetry_tells_of_its_ports_and_nothing_of_dpdk_stays_behind() {
     assert_eq!(ping.received, 3);
     let after = sent().as_u64().expect("a count");
     assert!(after >= before + 3, "{before} frames sent, then {after}");
+
+    // What the router itself counts, by the numbers and names that the console has.
+    let told = |command: &str| {
+        let name = command.split(',').next().unwrap_or(command);
+        ask(command)[name].clone()
+    };
+    let shown = || router.json("show fwd stats all").expect("shown")["ports"].clone();
+    let ports = shown();
+    assert_eq!(
+        told("/manifold/ports"),
+        json!({"0": ports[0]["name"], "1": ports[1]["name"]})
+    );
+    let before = shown()[1]["tx_packets"].as_u64();
+    let port = told("/manifold/port,1");
+    assert_eq!(port["name"], ports[1]["name"]);
+    let sent = port["tx_packets"].as_u64();
+    assert!(before >= Some(3) && before <= sent && sent <= shown()[1]["tx_packets"].as_u64());
+    assert_eq!(told("/manifold/port,2"), Value::Null);
+    let counted = router.counters();
+    for (command, group) in [
+        ("/manifold/discards", "discards"),
+        ("/manifold/punts", "punts"),
+    ] {
+        let (all, later) = (told(command), router.counters());
+        let all = all.as_object().expect("an object");
+        let names = counted.keys().filter(|name| name.starts_with(group));
+        assert_eq!(all.len(), names.count());
+        for (name, count) in all {
+            let name = format!("{group} {}", name.replace('_', "-"));
+            let count = count.as_u64().expect("a count");
+            assert!(counted[&name] <= count && count <= later[&name], "{name}");
+        }
+        assert!(told(&format!("{command},0")).is_object());
+        assert_eq!(told(&format!("{command},1")), Value::Null);
+    }
+    assert!(told("/manifold/worker,0")["busy_rounds"].as_u64() > Some(0));
     let directory = net.r.run_file("dpdk/manifold");
     assert!(directory.exists());
     router.finish();

@@ -10,6 +10,7 @@ mod mempool;
 mod port;
 mod prefetch;
 mod table;
+mod telemetry;
 mod thread;
 mod vectors;
 
@@ -24,6 +25,7 @@ pub use port::{
 };
 pub use prefetch::prefetch;
 pub use table::Table;
+pub use telemetry::{Dictionary, Telemetry, Value};
 pub use thread::{RegisterError, Registration, schedule_realtime, tsc_cycles, tsc_hz};
 pub use vectors::{Compute, top_bits, with_vectors};
 

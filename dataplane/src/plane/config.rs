@@ -6,7 +6,7 @@ use core_affinity::CoreId;
 use thiserror::Error;
 
 use crate::addr::MacAddr;
-use crate::dpdk::{DeviceError, MempoolError, PortError, RegisterError, Rss};
+use crate::dpdk::{DeviceError, Errno, MempoolError, PortError, RegisterError, Rss};
 
 /// A port to be opened.
 #[derive(Clone, Debug)]
@@ -191,6 +191,9 @@ pub enum StartError {
     /// A worker thread.
     #[error(transparent)]
     Register(#[from] RegisterError),
+    /// The commands of the telemetry socket.
+    #[error("DPDK takes no commands for its telemetry socket: {0}")]
+    Telemetry(Errno),
     /// Memory for tables, or a thread.
     #[error("the data plane does not start: {0}")]
     System(#[from] std::io::Error),

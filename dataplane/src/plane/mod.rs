@@ -7,6 +7,7 @@ mod neighbours;
 mod pool;
 mod routing;
 mod start;
+mod telemetry;
 
 use std::marker::PhantomData;
 use std::mem;
@@ -27,7 +28,9 @@ pub use routing::{RouteChange, RouteError};
 use crate::addr::MacAddr;
 use crate::burst_times::BurstTimeCounts;
 use crate::counters::{Counters, DiscardReason, PuntClass};
-use crate::dpdk::{Carrier, Eal, Link, Mbuf, Mempool, Port, PortError, PortStats, Xstat};
+use crate::dpdk::{
+    Carrier, Eal, Link, Mbuf, Mempool, Port, PortError, PortStats, Telemetry, Xstat,
+};
 use crate::grace::{Generation, Grace};
 use crate::hop::NextHop;
 use crate::road::Punted;
@@ -48,6 +51,8 @@ use routing::Routing;
 /// (microseconds, or their idle sleep), and lose no packet. [`Dataplane::maintain`] is to be called now and then.
 #[derive(Debug)]
 pub struct Dataplane {
+    /// Holds on to what workers count.
+    _telemetry: Telemetry,
     // Dropped in this order: workers end before the ports that they use close, ports before pools, the EAL last.
     workers: Vec<Running>,
     ports: Vec<OpenPort>,

@@ -11,7 +11,7 @@ use super::handover::Handovers;
 use super::neighbours::Asked;
 use super::pool::{PoolDemand, make_pool};
 use super::routing::Routing;
-use super::{Dataplane, OpenPort, Running};
+use super::{Dataplane, OpenPort, Running, telemetry};
 use crate::addr::MacAddr;
 use crate::backlog::Backlog;
 use crate::counters::Counters;
@@ -285,7 +285,9 @@ fn launch(
     for _ in 0..workers {
         shared.push(Arc::new(Shared::new(ports, config.conditions, RINGS)?));
     }
+    let handles = open_ports.iter().map(|port: &OpenPort| &port.handle);
     let mut plane = Dataplane {
+        _telemetry: telemetry::tell(&eal, handles, &shared).map_err(StartError::Telemetry)?,
         workers: Vec::new(),
         ports: open_ports,
         pool,
