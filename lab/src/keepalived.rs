@@ -49,10 +49,12 @@ impl<'a> Keepalived<'a> {
         configuration: &str,
     ) -> Result<Self> {
         let machine = end.machine;
-        // It writes its statistics to a fixed name in /tmp, which shall be this machine's own.
+        // It writes its statistics to a fixed name in /tmp: what it writes there shall be this machine's own, and what lies there be seen, as
+        // the program itself may.
         let own_tmp = machine.run_file("tmp-is-own");
         if !own_tmp.exists() {
-            machine.sh("mount -t tmpfs tmpfs /tmp")?;
+            machine.sh("mkdir /run/tmp-upper /run/tmp-work")?;
+            machine.sh("mount -t overlay overlay -o lowerdir=/tmp,upperdir=/run/tmp-upper,workdir=/run/tmp-work /tmp")?;
             fs::write(own_tmp, "").doing(|| "leave a mark".into())?;
         }
         flush(end)?;

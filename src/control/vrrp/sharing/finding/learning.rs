@@ -103,8 +103,12 @@ impl<T: Copy + Ord> Learning<T> {
 
     /// What has been asked for of that kind is to be asked for again.
     pub(super) fn again(&mut self, is_meant: impl Fn(&T) -> bool) {
-        let meant = self.asked.extract_if(.., |asked, _| is_meant(asked));
-        self.waiting.extend(meant.map(|(asked, _)| asked));
+        let waiting = &mut self.waiting;
+        self.asked.retain(|asked, _| {
+            let meant = is_meant(asked);
+            waiting.extend(meant.then_some(*asked));
+            !meant
+        });
     }
 
     /// Not asked for because there were too many.
