@@ -180,9 +180,7 @@ impl Vrrp {
         for key in due {
             self.enter(at, key, |router| router.tick(at));
             let frames = self.ports.get(&key.port).map_or(0, |port| port.frames);
-            self.share(key, |sharing, numbers| {
-                sharing.tick(at.now, frames, numbers)
-            });
+            self.share(key, |sharing, numbers| sharing.tick(at, frames, numbers));
         }
         self.tie(at);
         if let Some((groups, away)) = self.stalled.take() {

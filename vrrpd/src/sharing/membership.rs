@@ -143,6 +143,12 @@ impl Membership {
         self.advertised_at = Some(now);
     }
 
+    /// Since when those that are alive have had something to answer, without a gap.
+    #[must_use]
+    pub const fn expected_since(&self) -> Time {
+        self.expected_since
+    }
+
     /// This router could not have heard anybody until now: so nobody has been silent.
     pub fn expect_from(&mut self, now: Time) {
         self.expected_since = now;

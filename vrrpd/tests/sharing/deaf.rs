@@ -1,5 +1,6 @@
 //! Routers that hear nothing and go on speaking: they give their share up, nothing is routed twice because of it, and they come back.
 
+use vrrpd::sharing::load_sharing::Event;
 use vrrpd::sharing::names::MemberState;
 use vrrpd::sharing::refusal::Refusal;
 
@@ -96,6 +97,23 @@ fn a_master_that_hears_nothing_is_replaced_and_comes_back_as_master() {
         expect_return(&mut lan, 0);
         expect_none_doubled(&lan, from);
         assert_eq!(lan.master(), Some(0));
+    }
+}
+
+#[test]
+fn nobody_takes_itself_for_deaf_because_nobody_had_anything_to_answer() {
+    for seed in 0..seeds(8) {
+        let mut lan = Lan::new(Settings::new(seed));
+        lan.sending = false;
+        for node in 0..3 {
+            lan.start(node);
+            let delay = lan.draw(0, INTERVAL / 2);
+            lan.run(delay);
+        }
+        lan.run(20 * INTERVAL);
+        let mut events = lan.events.iter();
+        let deaf = events.find(|(_, _, event)| *event == Event::Deaf);
+        assert!(deaf.is_none(), "seed {seed}: {deaf:?}");
     }
 }
 

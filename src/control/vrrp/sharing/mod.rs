@@ -35,7 +35,7 @@ use vrrpd::sharing::moves::Completion;
 use vrrpd::sharing::names::{BootId, Condition, RouterId, Seen};
 use vrrpd::sharing::review::Start;
 use vrrpd::sharing::table::Table;
-use vrrpd::{Cause, Received, State, Time, Transmit};
+use vrrpd::{Cause, Moment, Received, State, Time, Transmit};
 
 pub use config::{Leader, SharingConfig};
 pub(super) use finding::Question;
@@ -79,8 +79,8 @@ pub(super) struct Sharing {
     finding: Finding,
     handovers: Handovers,
     outputs: Vec<Output>,
-    /// Frames that the port had received at the last look.
-    frames: u64,
+    /// Frames that the port had received when it last told that this router hears, and when that was.
+    frames: (u64, Time),
 }
 
 impl Sharing {
@@ -97,7 +97,7 @@ impl Sharing {
             finding: Finding::new(now, &config, boot.0 as u16),
             handovers: Handovers::default(),
             outputs: Vec::new(),
-            frames: 0,
+            frames: (0, now),
             config,
         };
         sharing.carry_out(numbers);
@@ -329,8 +329,12 @@ impl Sharing {
     }
 
     /// Lets due timers act; the port has received so many frames so far.
-    pub(super) fn tick(&mut self, now: Time, frames: u64, numbers: &mut Numbers) {
-        if std::mem::replace(&mut self.frames, frames) != frames {
+    pub(super) fn tick(&mut self, at: Moment, frames: u64, numbers: &mut Numbers) {
+        let Moment { now, heard } = at;
+        let (before, told_at) = self.frames;
+        // While a worker stands, others may receive frames, and what concerns the group may wait at the one that does not look.
+        if frames != before && heard > told_at {
+            self.frames = (frames, now);
             self.part.frame_received(now);
         }
         self.part.tick(now);

@@ -106,7 +106,7 @@ impl LoadSharing {
             State::Hears if !self.membership.is_to_be_heard(self.now) => return None,
             State::Hears => {
                 let last = self.hearing.message_at.max(self.hearing.frame_at);
-                last.max(self.since) + self.patience()
+                last.max(self.expects_since()) + self.patience()
             }
             State::Deaf => return None,
             State::Listens { since } => since + self.patience(),
@@ -149,7 +149,8 @@ impl LoadSharing {
 
     /// Either nothing comes in at all, or the master is heard, whose advertisements go to everyone, and nothing of what goes to the virtual MAC.
     fn hears_nothing(&self) -> bool {
-        let silent_for = |last: Time| self.now.since(last.max(self.since));
+        let expects_since = self.expects_since();
+        let silent_for = |last: Time| self.now.since(last.max(expects_since));
         let no_message = silent_for(self.hearing.message_at);
         let no_frame = silent_for(self.hearing.frame_at);
         let is_advertised_to = self
@@ -158,8 +159,16 @@ impl LoadSharing {
             .is_some_and(|at| self.now.since(at) <= self.patience());
         // Who has been deaf so far is so until something comes in, whatever has become of the others meanwhile.
         let expects_some = self.hearing.is_impaired() || self.membership.is_to_be_heard(self.now);
-        (no_message > self.patience() && no_frame > self.patience() && expects_some)
-            || (no_message > silence_max(self.interval, self.config.priority) && is_advertised_to)
+        (no_message.min(no_frame) >= self.patience() && expects_some)
+            || (no_message >= silence_max(self.interval, self.config.priority) && is_advertised_to)
+    }
+
+    /// Since when silence means something. Once this router has fallen deaf, what it advertises itself begins no other time.
+    fn expects_since(&self) -> Time {
+        match self.hearing.state {
+            State::Hears => self.since.max(self.membership.expected_since()),
+            State::Deaf | State::Listens { .. } => self.since,
+        }
     }
 
     fn patience(&self) -> Duration {

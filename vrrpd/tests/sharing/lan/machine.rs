@@ -134,11 +134,6 @@ impl Lan {
             return;
         }
         node.vrrp.heartbeat(now);
-        if std::mem::take(&mut node.has_received)
-            && let Some(sharing) = &mut node.sharing
-        {
-            sharing.frame_received(now);
-        }
         self.drain_outputs(number);
         let Some(node) = &mut self.nodes[number] else {
             return;
@@ -156,7 +151,11 @@ impl Lan {
             return;
         };
         node.vrrp.tick(now);
+        let has_received = std::mem::take(&mut node.has_received);
         if let Some(sharing) = &mut node.sharing {
+            if has_received {
+                sharing.frame_received(now);
+            }
             for (name, completion) in std::mem::take(&mut node.completed) {
                 sharing.completed(now, name, completion);
             }
