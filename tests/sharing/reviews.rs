@@ -17,8 +17,8 @@ const HOSTS: u8 = 12;
 /// A datagram's frame: what octets are counted by.
 const FRAME_OCTETS: f64 = 242.0;
 /// By how much a measured rate may be off on a crowded machine, and what echoes and streams may add, in bit/s.
-const OFF: f64 = 0.1;
-const OTHERS: f64 = 150_000.0;
+const OFF: f64 = 0.07;
+const OTHERS: f64 = 120_000.0;
 /// What the heaviest router may have at the end, over what is possible: the tolerance, and as much again because rates are measured.
 const BALANCED: f64 = 1.10;
 /// So that traffic other than datagrams is there, and does not count for much.
@@ -88,6 +88,35 @@ pub(super) fn wait_until_measured(group: &Group<'_>, skew: &Skew) {
     println!("measured: {last}");
 }
 
+/// Waits for five reviews, one after the other, that move nothing. With steady traffic none may; when this machine did not let it be steady, the
+/// count begins anew.
+fn expect_five_quiet_reviews(group: &Group<'_>, skew: &Skew) {
+    let begin = || -> lab::Result<_> {
+        let reallocations = of_reviews(group, 0, "reallocations");
+        let collections = of_reviews(group, 0, "collections");
+        Ok((collections, (reallocations, group.in_charge()?)))
+    };
+    let (mut first, mut rest) = begin().expect("counters and a table");
+    let mut unsteady = None;
+    let five = poll::until("five more reviews", HOLD * 15 + DEADLINE, || {
+        let (right, said) = is_as_sent(group, skew)?;
+        if !right {
+            unsteady = Some(said);
+        }
+        let (collections, now) = begin()?;
+        if now != rest {
+            assert!(unsteady.is_some(), "{}", group.said(60));
+            println!("this machine did not let the traffic be steady: {unsteady:?}");
+            wait_until_measured(group, skew);
+            (first, rest) = begin()?;
+            unsteady = None;
+        }
+        // Five whole ones, and the one that was under way.
+        Ok((collections >= first + 6).then_some(()))
+    });
+    five.expect("reviews that move nothing");
+}
+
 /// Three routers of which one has more than twice the mean; what `begin` does brings a review that mends it, and `then` sees the group
 /// afterwards, still under load.
 fn rebalanced(heavy: u8, begin: impl FnOnce(&Group<'_>), then: impl FnOnce(&Group<'_>, &Skew)) {
@@ -150,18 +179,7 @@ fn a_backup_with_too_much_has_the_load_shared_anew_which_then_rests_for_five_rev
         for router in 0..group.count() {
             skew::let_go(group, router, 0).expect("a threshold");
         }
-        let (table, collections) = (
-            group.in_charge().expect("a table"),
-            of_reviews(group, 0, "collections"),
-        );
-        let five = poll::until("five more reviews", HOLD * 5 + DEADLINE, || {
-            // Five whole ones, and the one that was under way.
-            Ok((of_reviews(group, 0, "collections") >= collections + 6).then_some(()))
-        });
-        five.expect("reviews go on");
-        let said = || format!("{:?}{}", is_as_sent(group, skew), group.said(60));
-        assert_eq!(of_reviews(group, 0, "reallocations"), 1, "{}", said());
-        assert_eq!(group.in_charge().expect("a table"), table, "{}", said());
+        expect_five_quiet_reviews(group, skew);
     });
 }
 

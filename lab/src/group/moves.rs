@@ -6,6 +6,9 @@ use super::Group;
 use crate::manifold::Manifold;
 use crate::{LabError, Result, poll};
 
+/// How many of a router's latest log lines are told whatever they say.
+const LATEST: usize = 60;
+
 impl Group<'_> {
     /// Waits until all routers have the same table with so many conditions, the rest included.
     ///
@@ -45,7 +48,7 @@ impl Group<'_> {
         })
     }
 
-    /// What each router shows of moves and of what it has discarded, and what it logged but for ordinary moves: for whoever has to find
+    /// What each router shows of moves and of what it has discarded, and what it logged, of ordinary moves only the latest: for whoever has to find
     /// out why something failed.
     #[must_use]
     pub fn story(&self) -> String {
@@ -54,11 +57,14 @@ impl Group<'_> {
             let counters = router.ask("show counters");
             let discards = counters.map(|counters| counters["discards"].clone());
             let log = router.process().stderr();
-            let is_ordinary = |line: &&str| {
+            let is_ordinary = |line: &str| {
                 let ordinary = [" issued generation", " are to move: ", " moved: "];
                 ordinary.iter().any(|words| line.contains(words))
             };
-            let lines: Vec<&str> = log.lines().filter(|line| !is_ordinary(line)).collect();
+            let old = log.lines().count().saturating_sub(LATEST);
+            let tells = |(number, line): &(usize, &str)| *number >= old || !is_ordinary(line);
+            let lines = log.lines().enumerate().filter(tells).map(|(_, line)| line);
+            let lines: Vec<&str> = lines.collect();
             format!(
                 "\nr{}: {moves:?}\n{discards:?}\n{}",
                 index + 1,

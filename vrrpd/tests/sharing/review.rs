@@ -105,6 +105,29 @@ fn a_skewed_load_is_rebalanced_by_itself_without_harming_a_packet_and_then_left_
 }
 
 #[test]
+fn what_the_operator_moves_moves_nothing_else_until_a_review() {
+    let mut lan = settled(settings(8));
+    skew(&mut lan, 1);
+    lan.run_until(10 * HOLD, |lan| max_over_mean(lan) < 1.1);
+    lan.run_until(3_000 * MS, Lan::is_settled);
+    let served = |lan: &Lan| (0..24).map(|n| lan.routing(host(n))).collect::<Vec<_>>();
+    let mut expected = served(&lan);
+    let heavy = (0..24).find(|n| lan.settings.octets[*n] == 600 && expected[*n] != [0]);
+    let heavy = heavy.unwrap();
+    expected[heavy] = vec![0];
+    lan.act(0, |sharing, now| {
+        sharing.move_to(now, &[host(heavy)], router(0))
+    })
+    .unwrap();
+    let reviewed = collections(&lan);
+    lan.run_until(HOLD, |lan| served(lan) == expected);
+    lan.run(HOLD / 20);
+    assert_eq!(collections(&lan), reviewed);
+    assert!(max_over_mean(&lan) > 1.1, "{}", max_over_mean(&lan));
+    assert_eq!(served(&lan), expected);
+}
+
+#[test]
 fn timer_mode_rebalances_too_and_doubles_nothing() {
     let mut lan = settled(Settings {
         mode: Mode::Timer,

@@ -53,6 +53,8 @@ pub(super) struct Ruling {
     pub(super) plan: Plan,
     /// The routers that it was made for.
     pub(super) takers: Vec<Share>,
+    /// Whether traffic is to be shared anew.
+    pub(super) levelling: Levelling,
     /// What the group has that is followed, once it is known.
     pub(super) followed: Option<Followed>,
     /// What the operator has moved, and where it stays.
@@ -63,6 +65,16 @@ pub(super) struct Ruling {
     pub(super) review: bool,
     /// When to look anyway.
     pub(super) review_at: Option<Time>,
+}
+
+/// Whether the plan may move what could stay, so that routers have the traffic that is due to them. That is for a review to decide, or when a router comes or goes:
+/// that another router allocates, or the operator moves an end system, moves nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Levelling {
+    No,
+    Wanted,
+    /// The plan does that, and is not carried out.
+    UnderWay,
 }
 
 /// A move that the table has not finished.
@@ -165,6 +177,14 @@ impl LoadSharing {
         if let Authority::Ruling(ruling) = &mut self.authority {
             ruling.allocate_at = Some(now);
         }
+    }
+
+    /// The routers' traffic is to be shared anew.
+    pub(super) fn level_soon(&mut self) {
+        if let Authority::Ruling(ruling) = &mut self.authority {
+            ruling.levelling = Levelling::Wanted;
+        }
+        self.reallocate_soon();
     }
 
     /// Takes a type 2 as the ruling authority.

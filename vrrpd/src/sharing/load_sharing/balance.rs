@@ -401,7 +401,7 @@ impl LoadSharing {
         self.counters.reviews += 1;
         if decision.verdict == Verdict::Reallocate {
             self.counters.reallocations += 1;
-            self.reallocate_soon();
+            self.level_soon();
         }
         self.event(Event::Reviewed {
             decision: decision.clone(),

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::authority::{Authority, Ruling, Unfinished};
+use super::authority::{Authority, Levelling, Ruling, Unfinished};
 use super::{Event, LoadSharing};
 use crate::Time;
 use crate::sharing::membership::silence_max;
@@ -206,6 +206,7 @@ impl LoadSharing {
             recovered,
             plan: BTreeMap::new(),
             takers: Vec::new(),
+            levelling: Levelling::No,
             followed: None,
             pins: BTreeMap::new(),
             allocate_at: Some(self.now),

@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::authority::{Authority, Repeat, Ruling, Unfinished};
+use super::authority::{Authority, Levelling, Repeat, Ruling, Unfinished};
 use super::collect::note_unfinished;
 use super::{Event, LoadSharing};
+use crate::sharing::allocation::{Measure, Share};
 use crate::sharing::names::{Condition, MemberState, Mode, MoveName, RouterId, Seen, Version};
 use crate::sharing::table::{Issued, Row, Table};
 use crate::sharing::wire::{Body, MoveStatus, ROUTERS_MAX, RouterRecord};
@@ -272,6 +273,10 @@ impl LoadSharing {
             let again = self.now + self.interval.min(JOIN_DELAY_MAX);
             ruling.allocate_at = Some(ruling.allocate_at.map_or(again, |at| at.min(again)));
         }
+        let carried_out = ruling.plan.is_empty() && ruling.unfinished.is_empty();
+        if ruling.levelling == Levelling::UnderWay && carried_out && draft.reverted.is_empty() {
+            ruling.levelling = Levelling::No;
+        }
         let due = ruling.allocate_at.is_some_and(|at| at <= self.now)
             || !self.takers().eq(ruling.takers.iter().copied());
         if !due && !new && retired.is_empty() && draft.taken_over == 0 {
@@ -285,8 +290,17 @@ impl LoadSharing {
                 }
             }
         }
+        let takers: Vec<Share> = self.takers().collect();
+        // Who has only now begun to allocate finds the routers as they are.
+        let as_found = ruling.takers.is_empty() && self.have_all_some(draft);
+        if takers != ruling.takers && !as_found || new && self.measure() == Measure::Count {
+            ruling.levelling = Levelling::Wanted;
+        }
         ruling.plan = self.plan(ruling, draft, &retired);
-        ruling.takers = self.takers().collect();
+        ruling.takers = takers;
+        if ruling.levelling == Levelling::Wanted {
+            ruling.levelling = Levelling::UnderWay;
+        }
     }
 
     /// Orders as much of what is planned as the routers can do at a time.

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::authority::Ruling;
+use super::authority::{Levelling, Ruling};
 use super::issue::Draft;
 use super::{Drain, LoadSharing};
 use crate::sharing::allocation::{Load, Measure, Share, allocate};
@@ -102,6 +102,22 @@ impl LoadSharing {
             .map(|share| share.router)
     }
 
+    /// Whether every router that takes a share is in charge of half as many end systems as are due to it, or more.
+    pub(super) fn have_all_some(&self, draft: &Draft) -> bool {
+        let mut counts: BTreeMap<RouterId, usize> = BTreeMap::new();
+        for (condition, row) in draft.rows(&self.table) {
+            if condition != Condition::Rest {
+                *counts.entry(row.router).or_default() += 1;
+            }
+        }
+        let conditions: usize = counts.values().sum();
+        let weights: usize = self.takers().map(|share| usize::from(share.weight)).sum();
+        self.takers().all(|share| {
+            let count = counts.get(&share.router).copied().unwrap_or(0);
+            2 * count * weights >= conditions * usize::from(share.weight)
+        })
+    }
+
     /// What has to move where, as things are; `retired` are conditions that go to where the rest is.
     pub(super) fn plan(&self, ruling: &mut Ruling, draft: &Draft, retired: &[Condition]) -> Plan {
         let shares: Vec<Share> = self.takers().collect();
@@ -135,6 +151,7 @@ impl LoadSharing {
             .collect();
         let retired: BTreeSet<Condition> = retired.iter().copied().collect();
         let measure = self.measure();
+        let rests = ruling.levelling == Levelling::No;
         let mut loads: Vec<Load> = rows
             .iter()
             .map(|(condition, row)| {
@@ -142,12 +159,12 @@ impl LoadSharing {
                     true => rest.map(|rest| rest.router),
                     false => wanted_at(condition),
                 };
-                // Of its own accord a group that follows moves nothing.
-                let stays = self.config.follows && takes(row.router);
                 // A newcomer without traffic yet costs nobody anything, so it may go where there are fewest.
                 let anywhere = measure != Measure::Count
                     && wanted.is_none()
                     && self.table.row(*condition).is_none();
+                // Of its own accord a group that follows moves nothing.
+                let stays = (self.config.follows || rests) && !anywhere && takes(row.router);
                 Load {
                     bit_per_s: row.bit_per_s(),
                     router: (!anywhere).then(|| wanted.unwrap_or(row.router)),
