@@ -27,6 +27,7 @@ pub mod process;
 pub mod relay;
 pub mod skew;
 pub mod soak;
+mod stalls;
 pub mod table;
 pub mod terminal;
 pub mod testpmd;

@@ -52,7 +52,7 @@ fn under_load<T>(
         report.udp_total()
     );
     assert!(sound || !blames_the_machine(&group, &since, &[gone]));
-    assert!(sound, "{report:#?}");
+    assert!(sound, "{report:#?}{}", group.story());
     came_of_it
 }
 

@@ -41,8 +41,9 @@ fn a_router_stopped_for_3_s_and_continued_leaves_a_working_master_alone() {
         (first.states(), second.states()),
         (vec!["backup".into()], vec!["master".into()])
     );
-    assert_eq!(first.counter("stalls"), 1);
-    assert_eq!(second.counter("master-transitions"), 1);
+    let said = || first.said() + &second.said();
+    assert_eq!(first.counter("stalls"), 1, "{}", said());
+    assert_eq!(second.counter("master-transitions"), 1, "{}", said());
 
     // The same for a backup: it does not take what it did not hear for silence.
     first.signal(Signal::SIGSTOP);
@@ -58,7 +59,7 @@ fn a_router_stopped_for_3_s_and_continued_leaves_a_working_master_alone() {
     })
     .expect("advertisements");
     assert_eq!(first.states(), ["backup"]);
-    assert_eq!(second.counter("master-transitions"), 1);
+    assert_eq!(second.counter("master-transitions"), 1, "{}", said());
     assert_eq!(longest_dispute(&watch.finish()), []);
 }
 

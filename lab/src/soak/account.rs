@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::stalls::{Stall, Stalled, stood_still};
 use super::{AFTERWARDS, BOUND, INTERVAL, SKEW};
+use crate::stalls::{Stall, Stalled, stood_still};
 
 /// How near to a stall a packet is that it may have met.
 const NEAR: Duration = Duration::from_millis(50);

@@ -5,7 +5,6 @@
 //! | `act.rs` | what a seed decides: moves, kills, stops, reloads, link flaps, hostile frames |
 //! | `cable.rs` | a cable that is pulled, and when it really was away |
 //! | `hostile.rs` | frames that no honest machine sends |
-//! | `stalls.rs` | when this machine did not run what it should have run |
 //! | `account.rs` | what was lost, doubled, reordered, and by which cause |
 //! | `load.rs` | what end systems send, and what of it arrives |
 //! | `memory.rs` | what a router occupies |
@@ -20,13 +19,13 @@ mod hostile;
 mod load;
 mod memory;
 mod report;
-mod stalls;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::Result;
 use crate::group::{Group, tail};
+use crate::stalls::Watch;
 use crate::topology::sharing::{KEYS, Setup, Sharing};
 
 use account::{Account, Window};
@@ -36,7 +35,6 @@ use load::Load;
 pub use memory::Memory;
 use memory::{mbufs_in_use, packets_on_hold, resident_kib};
 pub use report::Report;
-use stalls::Watch;
 
 const HOSTS: u8 = 6;
 const ROUTERS: u8 = 3;

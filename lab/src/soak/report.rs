@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::BOUND;
 use super::account::{Account, Cause, Tolls};
 use super::memory::Memory;
-use super::stalls::{Stall, Stalled};
+use crate::stalls::{Stall, Stalled};
 use crate::table::Table;
 
 /// Times for which something of the machine stood still.

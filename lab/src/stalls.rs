@@ -33,16 +33,16 @@ const POLICY_FIELD: usize = 38;
 
 /// A time in which something did not run that should have run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stall {
-    pub(super) of: Stalled,
+pub(crate) struct Stall {
+    pub(crate) of: Stalled,
     /// Since the start of the watch.
-    pub(super) from: Duration,
-    pub(super) until: Duration,
+    pub(crate) from: Duration,
+    pub(crate) until: Duration,
 }
 
 /// What stood still.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stalled {
+pub(crate) enum Stalled {
     /// A processor, and with it a part of the network.
     Processor,
     /// A router's thread, while other programs ran.
@@ -52,13 +52,13 @@ pub(super) enum Stalled {
 }
 
 impl Stall {
-    pub(super) fn length(&self) -> Duration {
+    pub(crate) fn length(&self) -> Duration {
         self.until.saturating_sub(self.from)
     }
 }
 
 /// For how long, within a time, something stood still.
-pub(super) fn stood_still(stalls: &[Stall], from: Duration, until: Duration) -> Duration {
+pub(crate) fn stood_still(stalls: &[Stall], from: Duration, until: Duration) -> Duration {
     let mut within: Vec<(Duration, Duration)> = stalls
         .iter()
         .map(|stall| (stall.from.max(from), stall.until.min(until)))
@@ -139,7 +139,7 @@ type Watched = Arc<Mutex<BTreeMap<u32, Waiting>>>;
 
 /// The watch over all processors and the threads that matter, until dropped.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub(crate) struct Watch {
     stalls: Arc<Mutex<Vec<Stall>>>,
     watched: Watched,
     stop: Arc<AtomicBool>,
@@ -147,8 +147,20 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Times count from `start`.
-    pub(super) fn start(start: Instant) -> Result<Self> {
+    /// Of the processors and the kernel's threads that carry frames. Times count from `start`.
+    pub(crate) fn start(start: Instant) -> Result<Self> {
+        let mut watch = Self::over_processors(start)?;
+        for thread in softirq_threads()? {
+            watch.add(Stalled::Network, thread);
+        }
+        let (stalls, watched) = (Arc::clone(&watch.stalls), Arc::clone(&watch.watched));
+        let stop = Arc::clone(&watch.stop);
+        watch.spawn(move || look_at_threads(start, &stalls, &watched, &stop))?;
+        Ok(watch)
+    }
+
+    /// Of the processors alone.
+    pub(crate) fn over_processors(start: Instant) -> Result<Self> {
         let mut watch = Self {
             stalls: Arc::default(),
             watched: Arc::default(),
@@ -166,12 +178,6 @@ impl Watch {
                 look_at_processor(start, &stalls, &stop);
             })?;
         }
-        for thread in softirq_threads()? {
-            watch.add(Stalled::Network, thread);
-        }
-        let (stalls, watched) = (Arc::clone(&watch.stalls), Arc::clone(&watch.watched));
-        let stop = Arc::clone(&watch.stop);
-        watch.spawn(move || look_at_threads(start, &stalls, &watched, &stop))?;
         Ok(watch)
     }
 
@@ -187,7 +193,7 @@ impl Watch {
     }
 
     /// Watches a router's threads too, for as long as they are there.
-    pub(super) fn add_router(&self, process: u32) {
+    pub(crate) fn add_router(&self, process: u32) {
         realtime_threads(process)
             .into_iter()
             .for_each(|thread| self.add(Stalled::Router, thread));
@@ -199,7 +205,7 @@ impl Watch {
     }
 
     /// What was seen so far.
-    pub(super) fn so_far(&self) -> Vec<Stall> {
+    pub(crate) fn so_far(&self) -> Vec<Stall> {
         let stalls = self.stalls.lock().unwrap_or_else(PoisonError::into_inner);
         stalls.clone()
     }
