@@ -31,8 +31,8 @@ pub use backlog::Neighbour;
 pub use hop::NextHop;
 pub use neighbours::TooWide;
 pub use plane::{
-    CONDITION_COUNTERS, Dataplane, Full, Pinning, PortConfig, PortHandle, Published, RouteChange,
-    RouteError, StartError, StartReport, WorkerConfig, pool_octets,
+    Dataplane, Full, Pinning, PortConfig, PortHandle, Published, RouteChange, RouteError,
+    StartError, StartReport, WorkerConfig, pool_octets,
 };
 pub use road::{PuntReason, Punted};
 pub use shared::BacklogView;

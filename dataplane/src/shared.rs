@@ -16,6 +16,7 @@ use crate::grace::TakenUp;
 use crate::handover::{Answer, Learned, Order};
 use crate::road::Punted;
 use crate::sweep::Sweeps;
+use crate::verdict::{CONDITIONS_MAX, Entry};
 
 /// A frame of the control thread's, to be sent behind what waits for the port.
 #[derive(Debug)]
@@ -105,23 +106,38 @@ pub(crate) struct RingSizes {
     pub(crate) wanted: usize,
 }
 
-/// Octets routed, by index of the condition; written by one worker.
+/// Octets routed, by index of the condition; written by one worker. Behind those of conditions there is a place for what is
+/// routed under none. They take memory only where they are used.
 #[derive(Debug)]
 pub(crate) struct ConditionOctets(Table<AtomicU64>);
 
+/// Every index that an entry can hold is a place, so that none needs a check.
+const COUNTERS: usize = CONDITIONS_MAX as usize + 1;
+
 impl ConditionOctets {
-    /// Adds octets, each to its condition's; only the owner may. An index beyond the table counts nowhere: the control
-    /// thread hands out none.
-    #[inline]
-    pub(crate) fn add_all(&self, octets: impl Iterator<Item = (u32, u64)>) {
-        let counters: &[AtomicU64] = &self.0;
-        for (condition, octets) in octets {
-            if let Some(counter) = counters.get(condition as usize) {
-                counter.store(
-                    counter.load(Ordering::Relaxed).wrapping_add(octets),
-                    Ordering::Relaxed,
-                );
-            }
+    /// All zero.
+    ///
+    /// # Errors
+    /// The kernel has no such room in this process's address space.
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Self(Table::new(COUNTERS)?))
+    }
+
+    /// Adds octets, each to its condition's; only the owner may.
+    #[inline(always)]
+    pub(crate) fn add_all(&self, entries: &[Entry], octets: &[u16]) {
+        for (&entry, &octets) in entries.iter().zip(octets) {
+            self.add(entry, octets.into());
+        }
+    }
+
+    /// Adds octets to those of a condition; only the owner may.
+    #[inline(always)]
+    pub(crate) fn add(&self, entry: Entry, octets: u64) {
+        if let Some(counters) = self.0.first_chunk::<COUNTERS>() {
+            let counter = &counters[entry.condition() as usize];
+            let sum = counter.load(Ordering::Relaxed).wrapping_add(octets);
+            counter.store(sum, Ordering::Relaxed);
         }
     }
 
@@ -131,12 +147,6 @@ impl ConditionOctets {
         self.0
             .get(condition)
             .map_or(0, |counter| counter.load(Ordering::Relaxed))
-    }
-
-    /// The number of conditions.
-    #[must_use]
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
     }
 }
 
@@ -169,10 +179,10 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(ports: usize, conditions: usize, rings: RingSizes) -> io::Result<Self> {
+    pub(crate) fn new(ports: usize, rings: RingSizes) -> io::Result<Self> {
         Ok(Self {
             counters: CachePadded::new(WorkerCounters::new(ports)),
-            conditions: ConditionOctets(Table::new(conditions)?),
+            conditions: ConditionOctets::new()?,
             burst_times: BurstTimes::default(),
             taken_up: Arc::default(),
             sweeps: Arc::default(),

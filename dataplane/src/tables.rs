@@ -50,7 +50,7 @@ pub(crate) struct PortTable {
     pub(crate) mtu: u16,
     /// Bit VRID of the groups that there are.
     present: [u64; 4],
-    groups: Vec<Option<Arc<Group>>>,
+    groups: Vec<Option<Group>>,
 }
 
 impl PortTable {
@@ -66,7 +66,7 @@ impl PortTable {
     }
 
     /// Adds, replaces or removes the group with this VRID.
-    pub(crate) fn set_group(&mut self, vrid: u8, group: Option<Arc<Group>>) {
+    pub(crate) fn set_group(&mut self, vrid: u8, group: Option<Group>) {
         let bit = 1 << (vrid % 64);
         let word = &mut self.present[usize::from(vrid / 64)];
         *word = if group.is_some() {
@@ -97,7 +97,7 @@ impl PortTable {
     #[inline(always)]
     #[must_use]
     pub(crate) fn group(&self, vrid: u16) -> Option<&Group> {
-        self.groups.get(usize::from(vrid))?.as_deref()
+        self.groups.get(usize::from(vrid))?.as_ref()
     }
 }
 
@@ -224,7 +224,7 @@ mod tests {
         };
         for vrid in [0, 63, 64, 255] {
             assert!(!port.has_group(vrid));
-            port.set_group(vrid, Some(Arc::new(group.clone())));
+            port.set_group(vrid, Some(group.clone()));
             assert!(port.has_group(vrid) && port.group(vrid.into()).is_some());
         }
         port.set_group(64, None);

@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 use thiserror::Error;
 
 use crate::addr::Ipv4Prefix;
+use crate::dpdk::prefetch;
 use crate::hashed::Hashed;
 
 /// What becomes of a packet.
@@ -23,18 +24,19 @@ pub enum Verdict {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Entry(u32);
 
-/// One more than the highest index of a condition's counter.
-pub const CONDITIONS_MAX: u32 = (1 << 29) - 1;
+/// One more than the highest index of a condition's counter: 255 groups of the largest size find room, so that a reload can
+/// bring more end systems.
+pub const CONDITIONS_MAX: u32 = (1 << 24) - 1;
 
 impl Entry {
     // Never zero, so that a hash slot of zeros is empty. Plain routes have all these bits set, so that a conjunction tells
     // whether nothing else is among many.
-    const HOLD: u32 = 1;
-    const DISCARD: u32 = 2;
-    const ROUTE: u32 = 3;
-    const VERDICT: u32 = 3;
-    const UNWATCHED: u32 = 4;
-    const CONDITION_AT: u32 = 3;
+    const HOLD: u32 = 1 << 30;
+    const DISCARD: u32 = 2 << 30;
+    const ROUTE: u32 = 3 << 30;
+    const VERDICT: u32 = 3 << 30;
+    const UNWATCHED: u32 = 1 << 29;
+    const CONDITION: u32 = CONDITIONS_MAX;
 
     /// Route it, under no condition: nobody was asked.
     pub(crate) const NONE: Self = Self::route(CONDITIONS_MAX);
@@ -52,7 +54,7 @@ impl Entry {
             Verdict::Discard => Self::DISCARD,
             Verdict::Hold => Self::HOLD,
         };
-        Self(condition << Self::CONDITION_AT | Self::UNWATCHED | verdict)
+        Self(verdict | Self::UNWATCHED | condition & Self::CONDITION)
     }
 
     const fn watched(self) -> Self {
@@ -64,6 +66,14 @@ impl Entry {
     #[must_use]
     pub(crate) const fn is_plain_route(self) -> bool {
         self.0 & (Self::VERDICT | Self::UNWATCHED) == Self::ROUTE | Self::UNWATCHED
+    }
+
+    /// Whether that is so of all packets.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) fn are_plain_routes(entries: &[Self]) -> bool {
+        let all = entries.iter().fold(u32::MAX, |all, entry| all & entry.0);
+        Self(all).is_plain_route()
     }
 
     /// Whether the packet is to be discarded, and nothing else is to be done about it.
@@ -88,7 +98,7 @@ impl Entry {
     #[inline(always)]
     #[must_use]
     pub const fn condition(self) -> u32 {
-        self.0 >> Self::CONDITION_AT
+        self.0 & Self::CONDITION
     }
 
     /// Whether what happens to the packets of this condition is followed.
@@ -264,45 +274,56 @@ impl VerdictTable {
         }
     }
 
-    /// As [`VerdictTable::get`], for many addresses at once; whether all are plainly to be routed.
-    #[inline(never)]
-    pub(crate) fn judge_all(&self, addresses: &[u32], entries: &mut [Entry]) -> bool {
-        if self.direct.is_empty() && self.hashed.is_empty() {
-            entries.fill(self.rest);
-            return self.rest.is_plain_route();
+    /// What becomes of everyone's packets, if no condition names anyone: a group without load sharing.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) fn on_everyone(&self) -> Option<Entry> {
+        (self.direct.is_empty() && self.hashed.is_empty()).then_some(self.rest)
+    }
+
+    /// Asks for what a look-up reads first.
+    #[inline]
+    pub(crate) fn ask_ahead(&self) {
+        prefetch(&self.first);
+        if let Some(entry) = self.direct.first() {
+            prefetch(entry);
         }
-        let mut all = u32::MAX;
+    }
+
+    /// As [`VerdictTable::get`], for several addresses at once; none if one of them is not of the connected network.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) fn get_connected<const N: usize>(&self, addresses: &[u32; N]) -> Option<[Entry; N]> {
+        let mut entries = [self.rest; N];
+        for (&address, entry) in addresses.iter().zip(&mut entries) {
+            *entry = *self.direct.get(address.wrapping_sub(self.first) as usize)?;
+        }
+        Some(entries)
+    }
+
+    /// As [`VerdictTable::get`], for many addresses at once.
+    #[inline(never)]
+    pub(crate) fn get_all(&self, addresses: &[u32], entries: &mut [Entry]) {
+        if let Some(entry) = self.on_everyone() {
+            return entries.fill(entry);
+        }
         // By eights without a call among them: most often all are of the connected network.
         let (eights, last) = addresses.as_chunks::<8>();
         let (eights_of_entries, last_entries) = entries.as_chunks_mut::<8>();
         for (addresses, entries) in eights.iter().zip(eights_of_entries) {
-            let mut is_direct = true;
-            for (&address, entry) in addresses.iter().zip(&mut *entries) {
-                match self.direct.get(address.wrapping_sub(self.first) as usize) {
-                    Some(&found) => {
-                        *entry = found;
-                        all &= found.0;
-                    }
-                    None => is_direct = false,
-                }
-            }
-            if !is_direct {
-                all &= self.judge_each(addresses, entries);
+            match self.get_connected(addresses) {
+                Some(found) => *entries = found,
+                None => self.get_each(addresses, entries),
             }
         }
-        all &= self.judge_each(last, last_entries);
-        Entry(all).is_plain_route()
+        self.get_each(last, last_entries);
     }
 
-    /// Looks them up one by one; returns the conjunction of their bits.
     #[inline(never)]
-    fn judge_each(&self, addresses: &[u32], entries: &mut [Entry]) -> u32 {
-        let mut all = u32::MAX;
+    fn get_each(&self, addresses: &[u32], entries: &mut [Entry]) {
         for (&address, entry) in addresses.iter().zip(entries) {
             *entry = self.get(address);
-            all &= entry.0;
         }
-        all
     }
 
     #[inline(never)]

@@ -68,10 +68,6 @@ impl Pinning {
     }
 }
 
-/// How many conditions of all groups a worker counts: sixteen groups of the largest size. They are made once, as many as may ever be needed, so that
-/// a reload can bring more end systems.
-pub const CONDITION_COUNTERS: u32 = 1 << 24;
-
 /// The workers to be started.
 #[derive(Clone, Debug)]
 pub struct WorkerConfig {
@@ -88,9 +84,6 @@ pub struct WorkerConfig {
     pub burst: usize,
     /// The most packets in each worker's backlog.
     pub backlog: u32,
-    /// The number of counters for conditions in each worker; [`CONDITION_COUNTERS`] unless a test wants fewer. They take memory
-    /// only where they are used.
-    pub conditions: usize,
     /// Packet buffers in all; none for what queues, backlogs and caches can hold, and some to spare.
     pub mbufs: Option<u32>,
 }
@@ -104,7 +97,6 @@ impl Default for WorkerConfig {
             realtime_priority: None,
             burst: 64,
             backlog: 4096,
-            conditions: CONDITION_COUNTERS as usize,
             mbufs: None,
         }
     }

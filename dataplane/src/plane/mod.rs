@@ -19,9 +19,7 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 use thiserror::Error;
 
-pub use config::{
-    CONDITION_COUNTERS, Pinning, PortConfig, PortHandle, StartError, StartReport, WorkerConfig,
-};
+pub use config::{Pinning, PortConfig, PortHandle, StartError, StartReport, WorkerConfig};
 pub use pool::pool_octets;
 pub use routing::{RouteChange, RouteError};
 
@@ -223,7 +221,6 @@ impl Dataplane {
                 open.receives_everything = true;
             }
         }
-        let group = group.map(Arc::new);
         self.publish(|tables| {
             if let Some(table) = tables.ports.get_mut(usize::from(port)) {
                 Arc::make_mut(table).set_group(vrid, group);
@@ -243,10 +240,10 @@ impl Dataplane {
     ) -> Option<Published> {
         let tables = self.tables.load_full();
         let group = tables.ports.get(usize::from(port))?.group(vrid.into())?;
-        let group = Arc::new(Group {
+        let group = Group {
             verdicts,
             match_on: group.match_on,
-        });
+        };
         self.publish(|tables| {
             if let Some(table) = tables.ports.get_mut(usize::from(port)) {
                 Arc::make_mut(table).set_group(vrid, Some(group));
@@ -391,14 +388,6 @@ impl Dataplane {
                     + counters.discarded(DiscardReason::EgressOverflow)
             })
             .fold(0, u64::wrapping_add)
-    }
-
-    /// One more than the highest index of a condition.
-    #[must_use]
-    pub fn conditions(&self) -> usize {
-        self.workers
-            .first()
-            .map_or(0, |worker| worker.shared.conditions.len())
     }
 
     /// Takes in what workers have answered.

@@ -283,7 +283,7 @@ fn launch(
     }));
     let mut shared = Vec::new();
     for _ in 0..workers {
-        shared.push(Arc::new(Shared::new(ports, config.conditions, RINGS)?));
+        shared.push(Arc::new(Shared::new(ports, RINGS)?));
     }
     let handles = open_ports.iter().map(|port: &OpenPort| &port.handle);
     let mut plane = Dataplane {

@@ -91,7 +91,7 @@ pub(crate) fn release(
         egress,
         doors,
         |packets, doors| {
-            count(packets, &doors.shared.conditions);
+            count(packets, 0, &doors.shared.conditions);
             Missing::Waits(Place::Kept)
         },
     )

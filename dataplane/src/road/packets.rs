@@ -14,7 +14,9 @@ use crate::verdict::Entry;
 pub(super) type Column<T> = [T; BURST_MAX];
 
 /// What the stations have found out, column by column: a station touches the columns of its business and no other, and
-/// the compiler takes several packets at once where nothing but columns is read.
+/// the compiler takes several packets at once where nothing but columns is read. Every column begins a cache line, so that
+/// several packets at once never lie in two.
+#[repr(C, align(64))]
 pub(super) struct Notes {
     /// Source addresses, host order.
     pub(super) sources: Column<u32>,
@@ -27,12 +29,14 @@ pub(super) struct Notes {
     /// The verdict on its end system, and its condition; [`Entry::NONE`] if it came to the port's own MAC.
     pub(super) entries: Column<Entry>,
     pub(super) hops: Column<HopIndex>,
-    /// The way that all go, if it is one; the two columns that follow mean nothing then.
-    pub(super) one_way: Option<Way>,
     /// The index of the port that it leaves by.
     pub(super) egress: Column<u16>,
     /// The next hop's MAC, as a word.
     pub(super) macs: Column<u64>,
+    /// What all came to, if that is one, and known.
+    pub(super) one_via: Option<u16>,
+    /// The way that all go, if it is one; the columns of egress ports and MACs mean nothing then.
+    pub(super) one_way: Option<Way>,
 }
 
 /// How a packet leaves.
@@ -52,9 +56,10 @@ impl Notes {
         vias: [0; BURST_MAX],
         entries: [Entry::NONE; BURST_MAX],
         hops: [0; BURST_MAX],
-        one_way: None,
         egress: [0; BURST_MAX],
         macs: [0; BURST_MAX],
+        one_via: None,
+        one_way: None,
     };
 
     /// The index of the port by which the packet at a place leaves.
@@ -95,8 +100,6 @@ pub(crate) struct Packets {
     pub(super) notes: Notes,
     /// The headers as the parser takes them down.
     pub(super) words: Words,
-    /// Whether any came to the virtual MAC of a group.
-    pub(super) any_to_group: bool,
     /// Whether any may have a TTL that does not suffice for one more hop.
     pub(super) any_old: bool,
     /// Those that are being led out, or past a door.
@@ -109,7 +112,6 @@ impl Packets {
             mbufs: Burst::new(),
             notes: Notes::BLANK,
             words: Words::BLANK,
-            any_to_group: false,
             any_old: false,
             aside: Burst::new(),
         }

@@ -15,7 +15,8 @@ use crate::tables::{AddressFilter, PortTable, Tables};
 
 pub(super) const VRRP: u8 = 112;
 
-/// The headers of a burst in columns of words, so that the compiler checks several packets at once.
+/// The headers of a burst in columns of words, so that the compiler checks several packets at once; laid out as [`Notes`].
+#[repr(C, align(64))]
 pub(super) struct Words {
     /// Source MAC and EtherType.
     from: Column<u64>,
@@ -46,6 +47,10 @@ pub(crate) fn parse(packets: &mut Packets, port_index: u16, tables: &Tables, doo
     };
     let (unread, octets) = take_down(packets, port);
     count_octets(octets, port_index, doors);
+    if let Some(group) = packets.notes.one_via.and_then(|via| port.group(via)) {
+        // It comes while the headers are checked.
+        group.verdicts.ask_ahead();
+    }
     let doubtful = with_vectors(Check {
         length: packets.mbufs.len(),
         words: &packets.words,
@@ -66,7 +71,6 @@ fn take_down(packets: &mut Packets, port: &PortTable) -> (Places, u64) {
         mbufs,
         notes,
         words,
-        any_to_group,
         any_old,
         ..
     } = packets;
@@ -74,7 +78,7 @@ fn take_down(packets: &mut Packets, port: &PortTable) -> (Places, u64) {
     let mut octets = 0;
     // Who the last packet was for, in the upper bits: most often the next one is for the same.
     let mut recipient = NOBODY;
-    (*any_to_group, *any_old) = (false, false);
+    (notes.one_via, *any_old) = (None, false);
     let length = mbufs.len();
     let mbufs = &mbufs.as_slice()[..length];
     #[expect(
@@ -95,8 +99,8 @@ fn take_down(packets: &mut Packets, port: &PortTable) -> (Places, u64) {
                 irregular.add(place);
                 continue;
             };
+            notes.one_via = (recipient == NOBODY).then_some(via);
             recipient = to;
-            *any_to_group |= via != OWN_MAC;
             fill_from(&mut notes.vias, place, via);
         }
         words.from[place] = from_octets(headers);
@@ -299,6 +303,7 @@ fn examine_each(
                 notes.destinations[place] = destination;
                 notes.total_octets[place] = total_octets;
                 notes.vias[place] = via;
+                notes.one_via = notes.one_via.filter(|&one| one == via);
                 any_old |= is_too_old(&mbuf);
                 return Some(mbuf);
             }

@@ -1,62 +1,116 @@
 //! Station 3: whether this router is in charge of a packet that came to a group's virtual MAC. Frames for the port's own
 //! MAC are always its own to route.
 
-use super::packets::{Places, runs};
+use super::packets::{Notes, Places, runs};
 use super::watch::{Judged, watch};
-use super::{Doors, Packets};
+use super::{Doors, OWN_MAC, Packets};
 use crate::counters::DiscardReason;
 use crate::dpdk::BURST_MAX;
 use crate::shared::ConditionOctets;
-use crate::tables::{MatchOn, PortTable, Tables};
-use crate::verdict::{Entry, Verdict};
+use crate::tables::{Group, MatchOn, PortTable, Tables};
+use crate::verdict::{Entry, Verdict, VerdictTable};
 
 /// Keeps the packets that this router is to route, and counts their octets under their condition.
 #[inline]
 pub(crate) fn verdict(packets: &mut Packets, port_index: u16, tables: &Tables, doors: &mut Doors) {
-    if packets.any_to_group
+    if packets.notes.one_via != Some(OWN_MAC)
         && let Some(port) = tables.ports.get(usize::from(port_index))
     {
-        if !judge(packets, port) {
-            turn_away(packets, port, port_index, tables, doors);
+        let counted = judge(packets, port, &doors.shared.conditions);
+        let rest = counted..packets.places().end;
+        if !rest.is_empty() {
+            if !Entry::are_plain_routes(&packets.notes.entries[rest]) {
+                turn_away(packets, port, port_index, tables, doors);
+            }
+            count(packets, counted, &doors.shared.conditions);
         }
-        count(packets, &doors.shared.conditions);
     } else {
         packets.notes.entries.fill(Entry::NONE);
     }
 }
 
-/// Looks up the verdicts; whether all are plain ones to route.
+/// Looks up the verdicts. First packets, as long as they are plainly to be routed, are counted in passing; returns how many
+/// those are.
 #[inline(never)]
-fn judge(packets: &mut Packets, port: &PortTable) -> bool {
+fn judge(packets: &mut Packets, port: &PortTable, conditions: &ConditionOctets) -> usize {
     let places = packets.places();
-    let notes = &mut packets.notes;
-    let mut all = true;
-    for run in runs(&notes.vias[places]) {
-        let Some(group) = port.group(notes.vias[run.start]) else {
-            notes.entries[run].fill(Entry::NONE);
-            continue;
-        };
-        let addresses = match group.match_on {
-            MatchOn::Source => &notes.sources,
-            MatchOn::Destination => &notes.destinations,
-        };
-        all &= group
-            .verdicts
-            .judge_all(&addresses[run.clone()], &mut notes.entries[run]);
+    let Notes {
+        sources,
+        destinations,
+        total_octets,
+        vias,
+        one_via,
+        entries,
+        ..
+    } = &mut packets.notes;
+    let addresses = |group: &Group| match group.match_on {
+        MatchOn::Source => &*sources,
+        MatchOn::Destination => &*destinations,
+    };
+    if let Some(group) = one_via.and_then(|via| port.group(via)) {
+        return judge_group(
+            &group.verdicts,
+            &addresses(group)[places.clone()],
+            &total_octets[places.clone()],
+            &mut entries[places],
+            conditions,
+        );
     }
-    all
+    for run in runs(&vias[places]) {
+        let entries = &mut entries[run.clone()];
+        match port.group(vias[run.start]) {
+            Some(group) => group.verdicts.get_all(&addresses(group)[run], entries),
+            None => entries.fill(Entry::NONE),
+        }
+    }
+    0
 }
 
-/// Counts the octets of what is routed.
+/// The same, of packets that all came to one group.
 #[inline(never)]
-pub(super) fn count(packets: &Packets, conditions: &ConditionOctets) {
-    let places = packets.places();
-    let entries = packets.notes.entries[places.clone()].iter();
-    let octets = packets.notes.total_octets[places].iter();
-    let by_condition = entries
-        .zip(octets)
-        .map(|(entry, &octets)| (entry.condition(), u64::from(octets)));
-    conditions.add_all(by_condition);
+fn judge_group(
+    verdicts: &VerdictTable,
+    addresses: &[u32],
+    octets: &[u16],
+    entries: &mut [Entry],
+    conditions: &ConditionOctets,
+) -> usize {
+    if let Some(entry) = verdicts.on_everyone() {
+        entries.fill(entry);
+        if !entry.is_plain_route() {
+            return 0;
+        }
+        conditions.add(entry, octets.iter().map(|&octets| u64::from(octets)).sum());
+        return entries.len();
+    }
+    let mut counted = 0;
+    // By eights, so that there are few jumps: most often all are of the connected network and to be routed.
+    let (eights, _) = addresses.as_chunks::<8>();
+    let (eights_of_octets, _) = octets.as_chunks::<8>();
+    let (eights_of_entries, _) = entries.as_chunks_mut::<8>();
+    for ((addresses, octets), entries) in eights.iter().zip(eights_of_octets).zip(eights_of_entries)
+    {
+        let Some(found) = verdicts.get_connected(addresses) else {
+            break;
+        };
+        *entries = found;
+        if !Entry::are_plain_routes(&found) {
+            break;
+        }
+        conditions.add_all(&found, octets);
+        counted += found.len();
+    }
+    if counted < addresses.len() {
+        verdicts.get_all(&addresses[counted..], &mut entries[counted..]);
+    }
+    counted
+}
+
+/// Counts the octets of what is routed, but for the first packets, which are counted already.
+#[inline(never)]
+pub(super) fn count(packets: &Packets, counted: usize, conditions: &ConditionOctets) {
+    let (notes, rest) = (&packets.notes, counted..packets.places().end);
+    conditions.add_all(&notes.entries[rest.clone()], &notes.total_octets[rest]);
 }
 
 /// Leads out what another router is in charge of, and what is to wait.
@@ -153,4 +207,95 @@ fn turn_odd_away(
         }
         Some(mbuf)
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::net::Ipv4Addr;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::addr::Ipv4Prefix;
+
+    fn verdict() -> impl Strategy<Value = (Verdict, bool)> {
+        prop_oneof![
+            12 => Just((Verdict::Route, false)),
+            1 => Just((Verdict::Discard, false)),
+            1 => Just((Verdict::Hold, false)),
+            1 => Just((Verdict::Route, true)),
+        ]
+    }
+
+    const NETWORK: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 0);
+
+    /// Addresses on both sides of a border of the connected network, most of them inside.
+    fn address() -> impl Strategy<Value = Ipv4Addr> {
+        (0u32..400).prop_map(|offset| (NETWORK.to_bits() - 8 + offset).into())
+    }
+
+    proptest! {
+        #[test]
+        fn a_burst_is_judged_and_counted_as_each_packet_by_itself(
+            connected in prop::option::of(22u8..=32),
+            conditions in prop::collection::vec((address(), verdict()), 0..500),
+            rest in verdict(),
+            packets in prop::collection::vec((address(), any::<u16>()), 0..=BURST_MAX),
+        ) {
+            let mut builder = VerdictTable::builder(rest.0, 1000);
+            if rest.1 {
+                builder = builder.watch_rest();
+            }
+            if let Some(length) = connected {
+                builder = builder.connected(Ipv4Prefix::new(NETWORK, length).unwrap());
+            }
+            for (condition, (address, (verdict, watched))) in (0..).zip(conditions) {
+                builder = match watched {
+                    true => builder.watched(address, verdict, condition),
+                    false => builder.condition(address, verdict, condition),
+                };
+            }
+            let verdicts = builder.build().unwrap();
+            let (addresses, octets): (Vec<u32>, Vec<u16>) =
+                packets.into_iter().map(|(address, octets)| (address.to_bits(), octets)).unzip();
+            let mut entries = vec![Entry::NONE; addresses.len()];
+            let counters = ConditionOctets::new().unwrap();
+            let counted = judge_group(&verdicts, &addresses, &octets, &mut entries, &counters);
+
+            let expected: Vec<Entry> = addresses.iter().map(|&address| verdicts.get(address)).collect();
+            prop_assert_eq!(&entries, &expected);
+            prop_assert!(expected[..counted].iter().all(|entry| entry.is_plain_route()));
+            prop_assert_eq!(
+                Entry::are_plain_routes(&entries[counted..]),
+                expected[counted..].iter().all(|entry| entry.is_plain_route())
+            );
+            let mut by_condition = HashMap::<u32, u64>::new();
+            for (entry, octets) in expected.iter().zip(octets).take(counted) {
+                *by_condition.entry(entry.condition()).or_default() += u64::from(octets);
+            }
+            for condition in (0..500).chain([1000]) {
+                let octets = by_condition.get(&condition).copied().unwrap_or(0);
+                prop_assert_eq!(counters.get(condition as usize), octets);
+            }
+        }
+    }
+
+    #[test]
+    fn a_burst_that_is_plainly_to_be_routed_is_counted_as_it_is_looked_up() {
+        let counters = ConditionOctets::new().unwrap();
+        let (addresses, octets) = ([NETWORK.to_bits(); BURST_MAX], [46; BURST_MAX]);
+        for connected in [true, false] {
+            let mut builder = VerdictTable::builder(Verdict::Route, 1);
+            if connected {
+                builder = builder.connected(Ipv4Prefix::new(NETWORK, 24).unwrap());
+            }
+            let verdicts = builder.build().unwrap();
+            let before = counters.get(1);
+            let mut entries = [Entry::NONE; BURST_MAX];
+            let counted = judge_group(&verdicts, &addresses, &octets, &mut entries, &counters);
+            assert_eq!(counted, BURST_MAX);
+            assert_eq!(counters.get(1) - before, 46 * BURST_MAX as u64);
+        }
+    }
 }

@@ -28,7 +28,7 @@ pub(in crate::control::vrrp) struct Numbers {
 impl Default for Numbers {
     /// As many as a data plane counts.
     fn default() -> Self {
-        Self::up_to(dataplane::CONDITION_COUNTERS)
+        Self::up_to(dataplane::verdict::CONDITIONS_MAX)
     }
 }
 
