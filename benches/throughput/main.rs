@@ -115,6 +115,9 @@ fn main() -> Result<()> {
 #[derive(Default)]
 struct Gathered {
     mpps: BTreeMap<(&'static str, String), Vec<f64>>,
+    /// The same, each figure divided by that of `io` in the same round: what a process has of good or bad luck with its memory
+    /// and its time, both have.
+    by_io: BTreeMap<(&'static str, String), Vec<f64>>,
     /// Of two workers together, by phase, the small load.
     two_workers: BTreeMap<String, Vec<f64>>,
     c_loop: Vec<f64>,
@@ -187,6 +190,14 @@ fn measure(arguments: &Arguments, huge: bool) -> Result<()> {
 
 impl Gathered {
     fn take(&mut self, load: Load, figures: Figures) {
+        let io = figures.mpps.get("io").cloned().unwrap_or_default();
+        for (phase, rounds) in &figures.mpps {
+            let by_io = rounds.iter().zip(&io).map(|(mpps, io)| mpps / io);
+            self.by_io
+                .entry((load.name(), phase.clone()))
+                .or_default()
+                .extend(by_io);
+        }
         for (phase, rounds) in figures.mpps {
             self.mpps
                 .entry((load.name(), phase))
@@ -259,6 +270,13 @@ fn report(gathered: &Gathered, scale: &Value, runs: u32, huge: bool) -> Value {
             .get(&(load.name(), phase.to_owned()))
             .map_or(f64::NAN, |figures| median(figures))
     };
+    let by_io = |load: Load, phase: &str| {
+        gathered
+            .by_io
+            .get(&(load.name(), phase.to_owned()))
+            .map_or(f64::NAN, |ratios| median(ratios))
+    };
+    let shared_plain_by_io = |load: Load| by_io(load, "route_shared") / by_io(load, "route");
     let of_load = |load: Load| {
         json!({
             "io": mpps(load, "io"),
@@ -298,6 +316,8 @@ fn report(gathered: &Gathered, scale: &Value, runs: u32, huge: bool) -> Value {
             "discard_io": mpps(Load::Small, "discard") / mpps(Load::Small, "io"),
             "shared_plain": mpps(Load::Small, "route_shared") / mpps(Load::Small, "route"),
             "shared_plain_large": mpps(Load::Large, "route_shared") / mpps(Load::Large, "route"),
+            "shared_plain_by_io": shared_plain_by_io(Load::Small),
+            "shared_plain_large_by_io": shared_plain_by_io(Load::Large),
         },
         "swap": {
             "p999_burst_us_idle": swap(|swap| swap.p999_burst_us_idle),
