@@ -190,7 +190,12 @@ proptest! {
                         expected.extend(queue.drain(..some));
                     }
                     prop_assert_eq!(taken, expected);
-                    waiting.retain(|(_, queue, settled)| !settled || !queue.is_empty());
+                    // Those behind one that still has packets have their turn another time.
+                    let mut has_some_left = false;
+                    waiting.retain(|(_, queue, settled)| {
+                        has_some_left |= *settled && !queue.is_empty();
+                        !settled || has_some_left
+                    });
                 }
             }
             let now: Vec<(Neighbour, Vec<usize>)> = backlog

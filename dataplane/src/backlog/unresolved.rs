@@ -171,8 +171,8 @@ impl<P> Backlog<P> {
         }
     }
 
-    /// Takes at most `max` packets that need wait no longer, oldest first for each neighbour. Returns how many; a neighbour for which none is left is
-    /// waited for no more.
+    /// Takes at most `max` packets that need wait no longer, neighbour by neighbour, oldest first for each. Returns how many; a neighbour for which none
+    /// is left is waited for no more, as soon as it has its turn.
     pub fn take_settled(&mut self, max: usize, mut take: impl FnMut(Held<P>)) -> usize {
         let mut taken = 0;
         while self.unresolved.settled > 0
