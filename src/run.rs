@@ -149,6 +149,5 @@ fn workers(config: &Config) -> WorkerConfig {
         burst: usize::from(workers.burst_size),
         backlog: workers.backlog,
         mbufs: workers.mbufs,
-        ..WorkerConfig::default()
     }
 }
