@@ -9,6 +9,7 @@ use std::process::{Command, exit};
 const FUNCTIONS: &[&str] = &[
     "shim_.*",
     "rte_eal_cleanup",
+    "rte_eal_init",
     "rte_eth_allmulticast_enable",
     "rte_eth_dev_default_mac_addr_set",
     "rte_eth_dev_mac_addr_add",
@@ -34,7 +35,12 @@ const FUNCTIONS: &[&str] = &[
     "rte_thread_register",
     "rte_thread_unregister",
     "rte_version",
+    "rte_version_month",
+    "rte_version_year",
 ];
+
+/// The releases that this was built and tested with, by year and month, oldest first: see docs/architecture.md.
+const TRIED: &[(u32, u32)] = &[(22, 11), (23, 11), (24, 11), (25, 11)];
 
 fn main() {
     for input in ["build.rs", "shim.c", "shim.h", "wrapper.h"] {
@@ -52,18 +58,23 @@ struct Dpdk {
 
 fn find_dpdk() -> Dpdk {
     let library = pkg_config::Config::new()
-        .range_version("22.11".."26")
         .probe("libdpdk")
         .unwrap_or_else(|error| {
             let cause = match &error {
                 pkg_config::Error::Command { .. } => "pkg-config is not installed",
-                pkg_config::Error::ProbeFailure { .. } => {
-                    "libdpdk is absent, or no release from 22.11 to 25.11"
-                }
+                pkg_config::Error::ProbeFailure { .. } => "libdpdk is absent",
                 _ => "pkg-config did not answer for libdpdk",
             };
             give_up(&format!("{cause}: {error}"))
         });
+    judge_release(&library.version);
+    // Another release may be installed in the place of this one. Its configuration tells its number.
+    for path in &library.include_paths {
+        let configuration = path.join("rte_build_config.h");
+        if configuration.exists() {
+            println!("cargo::rerun-if-changed={}", configuration.display());
+        }
+    }
     let mut flags: Vec<String> = library
         .include_paths
         .iter()
@@ -84,6 +95,30 @@ fn find_dpdk() -> Dpdk {
         Err(error) => give_up(&format!("pkg-config did not answer for libdpdk: {error}")),
     }
     Dpdk { flags }
+}
+
+/// Refuses a release older than all that were tried, and warns of any other that was not.
+fn judge_release(version: &str) {
+    let mut numbers = version.split(['.', '-']).map(str::parse);
+    let (Some(Ok(year)), Some(Ok(month))) = (numbers.next(), numbers.next()) else {
+        give_up(&format!("libdpdk has no release number: {version}"));
+    };
+    if TRIED.contains(&(year, month)) {
+        return;
+    }
+    let tried: Vec<String> = TRIED
+        .iter()
+        .map(|(year, month)| format!("{year}.{month:02}"))
+        .collect();
+    let tried = tried.join(", ");
+    if TRIED.first().is_some_and(|oldest| (year, month) < *oldest) {
+        give_up(&format!(
+            "libdpdk {version} is too old; tried were DPDK {tried}"
+        ));
+    }
+    println!(
+        "cargo::warning=libdpdk {version} was never tried; tried were DPDK {tried}. Run the tests before trusting it"
+    );
 }
 
 fn compile_shim(dpdk: &Dpdk) {

@@ -13,7 +13,6 @@
 #include <rte_ethdev.h>
 #include <rte_log.h>
 #include <rte_telemetry.h>
-#include <rte_version.h>
 
 _Static_assert(sizeof(void *) == 8, "a 64-bit machine");
 _Static_assert(RTE_MBUF_F_RX_VLAN == 1ULL << 0, "RTE_MBUF_F_RX_VLAN");

@@ -12,6 +12,13 @@
 
 #include <rte_mbuf.h>
 #include <rte_mempool.h>
+#include <rte_version.h>
+
+/* The release whose inline functions and structures are compiled in here. */
+enum shim_release {
+	SHIM_RELEASE_YEAR = RTE_VER_YEAR,
+	SHIM_RELEASE_MONTH = RTE_VER_MONTH,
+};
 
 /* Where DPDK keeps the fields of a packet buffer; the Rust view of the structure is checked against these. */
 enum shim_layout {

@@ -7,4 +7,3 @@
 #include <rte_ethdev.h>
 #include <rte_lcore.h>
 #include <rte_telemetry.h>
-#include <rte_version.h>

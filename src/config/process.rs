@@ -44,10 +44,11 @@ pub enum HugePages {
 }
 
 /// EAL arguments that follow from other keys, and the keys.
-const RESERVED_ARGS: [(&str, &str); 14] = [
+const RESERVED_ARGS: [(&str, &str); 16] = [
     ("--in-memory", "`in-memory` of [eal]"),
     ("--no-huge", "`huge-pages` of [eal]"),
     ("-m", "`memory-mib` of [eal]"),
+    ("--memory-size", "`memory-mib` of [eal]"),
     ("--file-prefix", "`file-prefix` of [eal]"),
     ("--telemetry", "`telemetry` of [eal]"),
     ("--no-telemetry", "`telemetry` of [eal]"),
@@ -57,6 +58,7 @@ const RESERVED_ARGS: [(&str, &str); 14] = [
     ("--vdev", "`device` of [[port]]"),
     ("-l", "`cpus` of [workers]"),
     ("-c", "`cpus` of [workers]"),
+    ("--coremask", "`cpus` of [workers]"),
     ("--lcores", "`cpus` of [workers]"),
     ("--main-lcore", "`control-cpu` of [workers]"),
 ];

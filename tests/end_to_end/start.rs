@@ -62,7 +62,10 @@ fn each_failing_start_names_its_cause_and_remedy() {
         (
             null.clone(),
             &["--frobnicate"],
-            ["does not understand its arguments", "mend `args` in [eal]"],
+            [
+                "does not understand its arguments (",
+                "mend `args` in [eal]",
+            ],
         ),
         (
             null.replace("\"off\"", "\"required\"\nmemory-mib = 1048576"),

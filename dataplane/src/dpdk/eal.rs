@@ -10,7 +10,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use thiserror::Error;
 
-use super::{Errno, LogText, c_string};
+use super::{Errno, LogText, arguments, c_string};
+
+/// Year and month of the release whose inline functions and structures are compiled in.
+pub(super) const BUILT_FOR: (u32, u32) = (
+    dpdk_sys::shim_release::SHIM_RELEASE_YEAR,
+    dpdk_sys::shim_release::SHIM_RELEASE_MONTH,
+);
 
 /// DPDK's own name and release, as in `DPDK 22.11.11`.
 #[must_use]
@@ -27,6 +33,17 @@ pub enum EalError {
     /// It was started before; DPDK cannot be started twice in a process.
     #[error("the EAL was started before, and can be started only once in a process")]
     Twice,
+    /// The release that was loaded is not of the ABI that this program was compiled for.
+    #[error(
+        "this program was built for DPDK {}.{:02} and finds {}.{:02}, whose structures differ. \
+         Build it anew (cargo clean -p dpdk-sys), or have it load the other release (LD_LIBRARY_PATH)", built.0, built.1, loaded.0, loaded.1
+    )]
+    Release {
+        /// Year and month of the release whose inline functions were compiled in.
+        built: (u32, u32),
+        /// Year and month of the release that was loaded.
+        loaded: (u32, u32),
+    },
     /// No huge pages are reserved, or not enough.
     #[error(
         "the EAL finds no free huge pages. Reserve some (sysctl vm.nr_hugepages=512), \
@@ -66,7 +83,7 @@ pub enum EalError {
     },
     /// An argument is not understood.
     #[error(
-        "the EAL does not understand its arguments ({cause}). See its list above, and mend `args` \
+        "the EAL does not understand its arguments ({cause}). See its list (--help), and mend `args` \
          in [eal], or what stands behind --"
     )]
     Arguments {
@@ -135,6 +152,7 @@ impl EalError {
             "invalid",
             "unrecognized option",
             "unknown option",
+            "command line arguments",
             "requires an argument",
             "usage:",
         ]) {
@@ -147,10 +165,13 @@ impl EalError {
 
 /// The last line of a log that is no mere announcement, without the logging library's prefix.
 pub(super) fn last_complaint(log: &str) -> String {
-    // What the EAL adds when a driver has said why.
-    const ADDED: [&str; 2] = [
+    // What the EAL adds when the reason was said before.
+    const ADDED: [&str; 5] = [
         "Failed to attach device on primary process",
         "cannot attach the device",
+        "Cannot init plugins",
+        "Invalid 'command line' arguments",
+        "command line arguments.",
     ];
     let complaint = |line: &&str| {
         if ADDED.iter().any(|added| line.contains(added)) {
@@ -168,6 +189,7 @@ pub(super) fn last_complaint(log: &str) -> String {
             "unknown",
             "denied",
             "not ",
+            "can't",
         ]
         .iter()
         .any(|word| line.contains(word))
@@ -177,7 +199,11 @@ pub(super) fn last_complaint(log: &str) -> String {
         .rfind(complaint)
         .or_else(|| lines().next_back())
         .unwrap_or("no cause given");
-    line.trim_start_matches("EAL: ").to_owned()
+    ["EAL: ", "ARGPARSE: "]
+        .iter()
+        .find_map(|library| line.strip_prefix(library))
+        .unwrap_or(line)
+        .to_owned()
 }
 
 /// The running EAL. Whoever holds it may make pools and ports; dropping it ends DPDK in this process for good.
@@ -203,6 +229,7 @@ impl Eal {
         I: IntoIterator<Item = S>,
         S: AsRef<str>,
     {
+        check_release()?;
         if STARTED.swap(true, Ordering::SeqCst) {
             return Err(EalError::Twice);
         }
@@ -212,23 +239,20 @@ impl Eal {
                 .map(|text| text.as_ref().to_owned())
                 .collect(),
         );
-        if let Some(directory) = runtime_directory(&arguments)
+        let directory = runtime_directory(&arguments);
+        let arguments: Vec<CString> = std::iter::once(c_string("manifold"))
+            .chain(arguments.iter().map(|text| c_string(text)))
+            .collect();
+        arguments::check(&arguments)?;
+        if let Some(directory) = directory
             && RUNTIME_DIRECTORY.set(directory).is_ok()
         {
             // SAFETY: the function lives as long as the process.
             unsafe { nix::libc::atexit(remove_runtime_directory) };
         }
-        let arguments: Vec<CString> = std::iter::once(c_string("manifold"))
-            .chain(arguments.iter().map(|text| c_string(text)))
-            .collect();
         // DPDK keeps pointers into the arguments and permutes the array, so both live as long as the process.
         let arguments: &'static mut [CString] = Vec::leak(arguments);
-        let pointers: Vec<*mut _> = arguments
-            .iter()
-            .map(|text| text.as_ptr().cast_mut())
-            .chain([std::ptr::null_mut()])
-            .collect();
-        let pointers = Vec::leak(pointers);
+        let pointers = Vec::leak(arguments::pointers(arguments));
         let count = c_int::try_from(arguments.len()).unwrap_or(c_int::MAX);
         let mut log = LogText::new();
         // SAFETY: `pointers` holds `count` terminated strings and a null, all of which live for ever, and `log` is as
@@ -243,6 +267,26 @@ impl Eal {
             Err(errno) => Err(EalError::new(errno, log.into_string())),
         }
     }
+}
+
+/// A release linked after the shim was compiled for another one would be called with that one's structures.
+fn check_release() -> Result<(), EalError> {
+    // SAFETY: both return constants of the library.
+    let loaded = unsafe { (dpdk_sys::rte_version_year(), dpdk_sys::rte_version_month()) };
+    if abi_year(BUILT_FOR) == abi_year(loaded) {
+        Ok(())
+    } else {
+        Err(EalError::Release {
+            built: BUILT_FOR,
+            loaded,
+        })
+    }
+}
+
+/// The year that an ABI is named after: it begins with a November release and holds until the next one (DPDK's ABI policy,
+/// doc/guides/contributing/abi_policy.rst).
+fn abi_year((year, month): (u32, u32)) -> u32 {
+    year + u32::from(month >= 11)
 }
 
 /// DPDK treats `--no-huge` as a kind of its legacy memory and refuses it beside `--in-memory`. What that means for memory
@@ -320,6 +364,28 @@ mod tests {
             error("EAL: invalid parameters for --lcores\n"),
             EalError::Arguments { .. }
         ));
+        // As 25.11 words it.
+        let conflict = error(
+            "EAL: Options 'legacy-mem' and 'in-memory' can't be used at the same time\nEAL: Invalid command line arguments.\n",
+        );
+        assert!(
+            matches!(&conflict, EalError::Arguments { cause, .. } if cause.starts_with("Options 'legacy-mem'")),
+            "{conflict}"
+        );
+        let main_lcore = error(
+            "EAL: Main lcore is not enabled for DPDK\nEAL: Error parsing command line arguments.\n",
+        );
+        assert!(
+            matches!(&main_lcore, EalError::Arguments { cause, .. } if cause.starts_with("Main lcore")),
+            "{main_lcore}"
+        );
+    }
+
+    #[test]
+    fn releases_from_november_to_november_share_an_abi() {
+        assert_eq!(abi_year((22, 11)), abi_year((23, 7)));
+        assert_ne!(abi_year((23, 7)), abi_year((23, 11)));
+        assert!(check_release().is_ok());
     }
 
     #[test]
@@ -340,6 +406,12 @@ mod tests {
                 "EAL: Detected CPU lcores: 2\nEAL: failed to parse device \"net_x\"\n\n"
             ),
             "failed to parse device \"net_x\""
+        );
+        assert_eq!(
+            last_complaint(
+                "EAL: Error, directory path /tmp is world-writable and insecure\nEAL: Cannot init plugins\n"
+            ),
+            "Error, directory path /tmp is world-writable and insecure"
         );
         assert_eq!(last_complaint(""), "no cause given");
     }

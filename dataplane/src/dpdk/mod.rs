@@ -2,6 +2,7 @@
 //! Nothing in this directory knows what a packet means.
 #![allow(unsafe_code, reason = "this directory is the fence")]
 
+mod arguments;
 mod burst;
 mod carrier;
 mod eal;
