@@ -18,6 +18,7 @@ mod hop;
 #[cfg(all(test, loom))]
 mod interleavings;
 mod neighbours;
+mod octets;
 mod plane;
 mod road;
 mod shared;

@@ -3,7 +3,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam::queue::ArrayQueue;
 use crossbeam::utils::CachePadded;
@@ -11,12 +11,12 @@ use crossbeam::utils::CachePadded;
 use crate::backlog::{NEIGHBOURS_MAX, Neighbour};
 use crate::burst_times::BurstTimes;
 use crate::counters::{PuntClass, WorkerCounters};
-use crate::dpdk::{Mbuf, Table};
+use crate::dpdk::Mbuf;
 use crate::grace::TakenUp;
 use crate::handover::{Answer, Learned, Order};
+use crate::octets::ConditionOctets;
 use crate::road::Punted;
 use crate::sweep::Sweeps;
-use crate::verdict::{CONDITIONS_MAX, Entry};
 
 /// A frame of the control thread's, to be sent behind what waits for the port.
 #[derive(Debug)]
@@ -104,50 +104,6 @@ pub(crate) struct RingSizes {
     pub(crate) commands: usize,
     pub(crate) learned: usize,
     pub(crate) wanted: usize,
-}
-
-/// Octets routed, by index of the condition; written by one worker. Behind those of conditions there is a place for what is
-/// routed under none. They take memory only where they are used.
-#[derive(Debug)]
-pub(crate) struct ConditionOctets(Table<AtomicU64>);
-
-/// Every index that an entry can hold is a place, so that none needs a check.
-const COUNTERS: usize = CONDITIONS_MAX as usize + 1;
-
-impl ConditionOctets {
-    /// All zero.
-    ///
-    /// # Errors
-    /// The kernel has no such room in this process's address space.
-    pub(crate) fn new() -> io::Result<Self> {
-        Ok(Self(Table::new(COUNTERS)?))
-    }
-
-    /// Adds octets, each to its condition's; only the owner may.
-    #[inline(always)]
-    pub(crate) fn add_all(&self, entries: &[Entry], octets: &[u16]) {
-        for (&entry, &octets) in entries.iter().zip(octets) {
-            self.add(entry, octets.into());
-        }
-    }
-
-    /// Adds octets to those of a condition; only the owner may.
-    #[inline(always)]
-    pub(crate) fn add(&self, entry: Entry, octets: u64) {
-        if let Some(counters) = self.0.first_chunk::<COUNTERS>() {
-            let counter = &counters[entry.condition() as usize];
-            let sum = counter.load(Ordering::Relaxed).wrapping_add(octets);
-            counter.store(sum, Ordering::Relaxed);
-        }
-    }
-
-    /// Octets counted under a condition since the start.
-    #[must_use]
-    pub(crate) fn get(&self, condition: usize) -> u64 {
-        self.0
-            .get(condition)
-            .map_or(0, |counter| counter.load(Ordering::Relaxed))
-    }
 }
 
 /// One worker's meeting place with the control thread.

@@ -128,14 +128,15 @@ fn fill_from(column: &mut Column<u16>, start: usize, value: u16) {
     }
 }
 
-/// The VRID of a group on the port whose virtual MAC this is, or [`OWN_MAC`]; none if the MAC is not the router's.
+/// The VRID of a group on the port whose virtual MAC this is, or [`OWN_MAC`]; none if the MAC is not the router's. A group comes
+/// first: a port whose own MAC is the virtual one does not route what another router is in charge of.
 #[cold]
 pub(super) fn via(mac: u64, port: &PortTable) -> Option<u16> {
     let vrid = (mac >> 40) as u8;
-    if mac == port.mac {
-        Some(OWN_MAC)
+    if mac & VIRTUAL_MAC_BITS == VIRTUAL_MAC && port.has_group(vrid) {
+        Some(u16::from(vrid))
     } else {
-        (mac & VIRTUAL_MAC_BITS == VIRTUAL_MAC && port.has_group(vrid)).then_some(u16::from(vrid))
+        (mac == port.mac).then_some(OWN_MAC)
     }
 }
 
@@ -317,11 +318,16 @@ fn examine_each(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use proptest::prelude::*;
 
     use super::super::header::Headers;
     use super::*;
-    use crate::tables::OwnAddresses;
+    use crate::addr::MacAddr;
+    use crate::neighbours::mac_word;
+    use crate::tables::{Group, MatchOn, OwnAddresses};
+    use crate::verdict::{Verdict, VerdictTable};
     use crate::wire::checksum;
 
     const OWN_MAC_WORD: u64 = 0xaa00_0000_0002;
@@ -357,6 +363,17 @@ mod tests {
         let sum = checksum::of(ip);
         ip[10..12].copy_from_slice(&sum.to_be_bytes());
         headers
+    }
+
+    #[test]
+    fn a_group_comes_before_the_ports_own_mac() {
+        let mac = MacAddr::virtual_v4(7);
+        let mut port = PortTable::new(mac, 1500);
+        assert_eq!(via(mac_word(mac), &port), Some(OWN_MAC));
+        let verdicts = Arc::new(VerdictTable::uniform(Verdict::Discard, 0));
+        let match_on = MatchOn::Source;
+        port.set_group(7, Some(Group { verdicts, match_on }));
+        assert_eq!(via(mac_word(mac), &port), Some(7));
     }
 
     proptest! {

@@ -6,7 +6,7 @@ use super::watch::{Judged, watch};
 use super::{Doors, OWN_MAC, Packets};
 use crate::counters::DiscardReason;
 use crate::dpdk::BURST_MAX;
-use crate::shared::ConditionOctets;
+use crate::octets::ConditionOctets;
 use crate::tables::{Group, MatchOn, PortTable, Tables};
 use crate::verdict::{Entry, Verdict, VerdictTable};
 
@@ -80,7 +80,7 @@ fn judge_group(
         if !entry.is_plain_route() {
             return 0;
         }
-        conditions.add(entry, octets.iter().map(|&octets| u64::from(octets)).sum());
+        conditions.add(entry, octets.iter().map(|&octets| u32::from(octets)).sum());
         return entries.len();
     }
     let mut counted = 0;
