@@ -1,7 +1,7 @@
 //! One process under measurement: a data plane with one worker between a replaying port and a swallowing one.
 //!
-//! It alternates between its phases within the process, so that each round compares like with like, and prints one
-//! JSON object. Not here: who starts it, and what becomes of the figures.
+//! It alternates between its phases, so that each round compares like with like: the same frames in the same memory. It prints
+//! one JSON object. Not here: who starts it, and what becomes of the figures.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -23,21 +23,15 @@ use nix::sched::{CpuSet, sched_setaffinity};
 use nix::time::ClockId;
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
+use vrrpd::sharing::allocation::{self, Measure, Share, allocate};
+use vrrpd::sharing::names::RouterId;
 
 use crate::traffic::Load;
 
-/// The address that frames are sent to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum To {
-    /// The port's own MAC: a router without load sharing.
-    Own,
-    /// The virtual MAC of group 1.
-    Virtual,
-}
-
-/// The router's own MAC on the replaying port.
-pub(crate) const OWN_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 0xaa]);
 pub(crate) const VRID: u8 = 1;
+/// Where all frames go: the virtual MAC of the group, and the replaying port's own, so that the same frames are those of a router
+/// without load sharing while there is no group.
+pub(crate) const ROUTER_MAC: MacAddr = MacAddr::virtual_v4(VRID);
 const GATEWAY: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
 const GATEWAY_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 0xbb]);
 /// Where the control thread stays once the workers run; a second worker shares the processor with it.
@@ -45,16 +39,6 @@ const CONTROL_CPU: usize = 0;
 const WORKER_CPUS: [usize; 2] = [1, 0];
 const MBUFS: u32 = 262_143;
 const SWAPS: u32 = 1000;
-
-impl To {
-    /// Where the frames of the replayed file go.
-    pub(crate) fn mac(self) -> MacAddr {
-        match self {
-            To::Own => OWN_MAC,
-            To::Virtual => MacAddr::virtual_v4(VRID),
-        }
-    }
-}
 
 /// What one process measured.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -90,10 +74,51 @@ pub(crate) struct Swap {
 
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
+/// What the worker does while it is measured.
+#[derive(Clone, Copy)]
+enum Phase {
+    Io,
+    Route,
+    RouteShared,
+    Discard,
+}
+
+impl Phase {
+    const ALL: [Self; 4] = [Self::Io, Self::Route, Self::RouteShared, Self::Discard];
+
+    /// The name in tables and JSON.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Io => "io",
+            Self::Route => "route",
+            Self::RouteShared => "route_shared",
+            Self::Discard => "discard",
+        }
+    }
+
+    /// Makes the data plane do it; `shared` says of whom this router is in charge.
+    fn begin(self, plane: &mut Dataplane, shared: &Arc<VerdictTable>) -> Result<()> {
+        let verdicts = match self {
+            Self::Io | Self::Route => None,
+            Self::RouteShared => Some(Arc::clone(shared)),
+            Self::Discard => Some(Arc::new(VerdictTable::uniform(Verdict::Discard, 0))),
+        };
+        let group = verdicts.map(|verdicts| Group {
+            verdicts,
+            match_on: MatchOn::Source,
+        });
+        plane.set_group(0, VRID, group)?;
+        plane.set_mode(match self {
+            Self::Io => ForwardingMode::Io,
+            _ => ForwardingMode::Route,
+        });
+        Ok(())
+    }
+}
+
 /// Measures `rounds` rounds of `length` a phase over the frames of `pcap`.
 pub(crate) fn run(
     load: Load,
-    to: To,
     pcap: &Path,
     workers: u16,
     rounds: u32,
@@ -103,18 +128,8 @@ pub(crate) fn run(
     let begin = Instant::now();
     let mut plane = start(pcap, workers, huge)?;
     add_routes(&mut plane, load)?;
-    let sharing = Arc::new(shared_table(load)?);
-    let nobody = Arc::new(VerdictTable::uniform(Verdict::Discard, 0));
-    if to == To::Virtual {
-        plane.set_group(
-            0,
-            VRID,
-            Some(Group {
-                verdicts: Arc::clone(&sharing),
-                match_on: MatchOn::Source,
-            }),
-        )?;
-    }
+    let shared = Arc::new(shared_table(load)?);
+    Phase::RouteShared.begin(&mut plane, &shared)?;
     plane.settle();
     plane.start_forwarding();
     while plane.counters().total().ports[1].tx_packets == 0 {
@@ -128,27 +143,23 @@ pub(crate) fn run(
         ..Figures::default()
     };
 
-    for _ in 0..rounds {
-        let mut phase = |plane: &mut Dataplane, name: &str, sent: bool| -> Result<()> {
-            let mpps = measure(plane, length, sent)?;
-            figures.mpps.entry(name.to_owned()).or_default().push(mpps);
-            Ok(())
-        };
-        plane.set_mode(ForwardingMode::Io);
-        phase(&mut plane, "io", true)?;
-        plane.set_mode(ForwardingMode::Route);
-        match to {
-            To::Own => phase(&mut plane, "route", true)?,
-            To::Virtual => {
-                plane.set_verdicts(0, VRID, Arc::clone(&sharing));
-                phase(&mut plane, "route_shared", true)?;
-                plane.set_verdicts(0, VRID, Arc::clone(&nobody));
-                phase(&mut plane, "discard", false)?;
-            }
+    for round in 0..rounds {
+        let mut phases = Phase::ALL;
+        // There and back, so that a machine that becomes slower does so to all alike.
+        if round % 2 == 1 {
+            phases.reverse();
+        }
+        for phase in phases {
+            phase.begin(&mut plane, &shared)?;
+            let sent = !matches!(phase, Phase::Discard);
+            let mpps = measure(&mut plane, length, sent)?;
+            let of_phase = figures.mpps.entry(phase.name().to_owned()).or_default();
+            of_phase.push(mpps);
         }
     }
     figures.resident_mib = resident_mib()?;
-    if to == To::Virtual {
+    if load == Load::Large {
+        Phase::RouteShared.begin(&mut plane, &shared)?;
         figures.swap = Some(swap(&mut plane, length)?);
     }
     plane.stop_forwarding();
@@ -208,7 +219,7 @@ pub(crate) fn start(pcap: &Path, workers: u16, huge: bool) -> Result<Dataplane> 
         PortConfig::new("replay", &replay),
         PortConfig::new("swallow", "net_null0,no-rx=1"),
     ];
-    ports[0].mac = Some(OWN_MAC);
+    ports[0].mac = Some(ROUTER_MAC);
     let workers = WorkerConfig {
         count: workers,
         pinning: Pinning::Cpus(WORKER_CPUS.to_vec()),
@@ -249,16 +260,33 @@ pub(crate) fn add_routes(plane: &mut Dataplane, load: Load) -> Result<()> {
     Ok(())
 }
 
-/// Every source host a condition of its own, counted by itself, all of them this router's; the rest is another's.
+/// Every source host a condition of its own, counted by itself; the allocation has this router in charge of all of them, as the only
+/// one that works. The rest is another's.
 fn shared_table(load: Load) -> Result<VerdictTable> {
     table_counted(load, |index| 1 + index)
 }
 
 /// The same, each counted under the number that it is given.
 pub(crate) fn table_counted(load: Load, number: impl Fn(u32) -> u32) -> Result<VerdictTable> {
+    let this_router = RouterId::new(1).ok_or("0 is no router")?;
+    let share = Share {
+        router: this_router,
+        weight: 1,
+    };
+    let nobodys = allocation::Load {
+        bit_per_s: 0,
+        router: None,
+        pinned: false,
+    };
+    let conditions = vec![nobodys; load.packets() as usize];
     let mut builder = VerdictTable::builder(Verdict::Discard, 0).connected("10.0.0.0/16".parse()?);
-    for index in 0..load.packets() {
-        builder = builder.condition(load.source(index), Verdict::Route, number(index));
+    for (index, router) in (0..).zip(allocate(Measure::Count, &[share], &conditions)) {
+        let verdict = if router == Some(this_router) {
+            Verdict::Route
+        } else {
+            Verdict::Discard
+        };
+        builder = builder.condition(load.source(index), verdict, number(index));
     }
     Ok(builder.build()?)
 }
