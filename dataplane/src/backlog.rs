@@ -73,6 +73,8 @@ const NONE: u32 = u32::MAX;
 struct Slot<P> {
     next: u32,
     packet: Option<Held<P>>,
+    /// Of a packet that waits for a neighbour.
+    place: Place,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -113,6 +115,7 @@ impl<P> Backlog<P> {
                 .map(|next| Slot {
                     next: if next == capacity { NONE } else { next },
                     packet: None,
+                    place: Place::Bounded,
                 })
                 .collect(),
             free: if capacity == 0 { NONE } else { 0 },

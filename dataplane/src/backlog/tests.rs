@@ -238,6 +238,26 @@ fn few_packets_wait_for_one_neighbour_unless_they_were_on_hold() {
 }
 
 #[test]
+fn packets_that_were_on_hold_give_way_to_none_that_comes_after_them() {
+    let mut dropped = Vec::new();
+    // At the bound of one neighbour, and at that of all together, an eighth of the backlog.
+    for (capacity, kept, to) in [(4096, 70, 1), (128, 20, 2)] {
+        let mut backlog = Backlog::new(capacity, PORTS);
+        backlog.await_neighbour(neighbour(1), |_| unreachable!());
+        backlog.await_neighbour(neighbour(2), |_| unreachable!());
+        for packet in 0..kept {
+            backlog.park(neighbour(1), of(0, packet), Place::Kept, |_| unreachable!());
+        }
+        let newcomer = of(0, kept);
+        backlog.park(neighbour(to), newcomer, Place::Bounded, |packet| {
+            dropped.push(packet)
+        });
+        assert_eq!(backlog.unresolved(), kept);
+    }
+    assert_eq!(dropped, [70, 20]);
+}
+
+#[test]
 fn with_too_many_neighbours_the_one_waited_for_longest_gives_way() {
     let mut backlog = Backlog::new(4096, PORTS);
     let mut dropped = Vec::new();

@@ -121,9 +121,9 @@ impl<P> Backlog<P> {
         });
     }
 
-    /// Keeps a packet until a neighbour that [is waited for](Self::await_neighbour) is settled. What has to make room for it, if not the
-    /// packet itself, goes to `drop`: the oldest for this neighbour, or of those for the neighbour that was waited for longest (RFC 1122 section
-    /// 2.3.2.2 has the newest kept).
+    /// Keeps a packet until a neighbour that [is waited for](Self::await_neighbour) is settled. What has to make room for it goes to `drop`:
+    /// the oldest for this neighbour, or of those for the neighbour that was waited for longest (RFC 1122 section 2.3.2.2 has the newest kept);
+    /// the packet itself where the oldest is one to be [kept](Place::Kept).
     pub fn park(
         &mut self,
         neighbour: Neighbour,
@@ -137,16 +137,19 @@ impl<P> Backlog<P> {
         if place == Place::Bounded {
             let unresolved = &self.unresolved;
             let is_full = |awaited: &Awaited| awaited.queue.length >= PACKETS_MAX;
-            let has_some = |awaited: &Awaited| awaited.queue.length > 0;
             let from = if unresolved.awaited.get(at).is_some_and(is_full) {
-                Some(at)
+                Some(at..at + 1)
             } else if unresolved.packets >= unresolved.packets_max {
-                unresolved.awaited.iter().position(has_some)
+                Some(0..unresolved.awaited.len())
             } else {
                 None
             };
-            if let Some(displaced) = from.and_then(|from| self.pop_awaited(from)) {
-                drop(displaced.packet);
+            if let Some(mut from) = from {
+                let from = from.find(|&from| self.gives_way(from));
+                match from.and_then(|from| self.pop_awaited(from)) {
+                    Some(displaced) => drop(displaced.packet),
+                    None => return drop(held.packet),
+                }
             }
         }
         let Some(mut queue) = self.unresolved.awaited.get(at).map(|awaited| awaited.queue) else {
@@ -156,6 +159,9 @@ impl<P> Backlog<P> {
             Ok(()) => {
                 self.unresolved.packets += 1;
                 self.set_queue(at, queue);
+                if let Some(slot) = self.slots.get_mut(queue.tail as usize) {
+                    slot.place = place;
+                }
             }
             Err(super::Full(held)) => drop(held.packet),
         }
@@ -199,6 +205,14 @@ impl<P> Backlog<P> {
             self.forget(at);
         }
         taken
+    }
+
+    /// Whether the oldest packet for the neighbour at a place may be displaced.
+    fn gives_way(&self, at: usize) -> bool {
+        let awaited = self.unresolved.awaited.get(at);
+        awaited
+            .and_then(|awaited| self.slots.get(awaited.queue.head as usize))
+            .is_some_and(|oldest| oldest.place == Place::Bounded)
     }
 
     fn pop_awaited(&mut self, at: usize) -> Option<Held<P>> {
