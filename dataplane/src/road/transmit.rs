@@ -19,7 +19,7 @@ pub(crate) struct Egress {
     staged: Burst,
     /// Their conditions.
     conditions: [u32; BURST_MAX],
-    /// How many packets had gone into the queue when it last took less than it was given.
+    /// How many packets had gone into the queue when it was last known to be full.
     full_at: Option<u64>,
 }
 
@@ -101,14 +101,16 @@ impl Egress {
                 counters.congested.add(1);
             }
         }
-        self.count_backlog(doors);
+        self.count_backlog(true, doors);
     }
 
-    fn count_backlog(&mut self, doors: &Doors) {
+    /// Says how many packets wait for this port, and remembers if the queue is full: also when the backlog has no room for what it does not take.
+    fn count_backlog(&mut self, is_full: bool, doors: &Doors) {
         if let Some(counters) = doors.shared.counters.ports.get(self.port) {
-            let waiting = doors.backlog.waiting(self.port);
-            counters.backlog.set(waiting as u64);
-            if waiting > 0 {
+            counters
+                .backlog
+                .set(doors.backlog.waiting(self.port) as u64);
+            if is_full {
                 self.full_at = Some(counters.tx_packets.get());
             }
         }
@@ -164,7 +166,7 @@ impl Egress {
                 break;
             }
         }
-        self.count_backlog(doors);
+        self.count_backlog(doors.backlog.waiting(self.port) > 0, doors);
         total
     }
 }
@@ -216,3 +218,6 @@ fn disperse(mbufs: &mut Burst, notes: &Notes, egress: &mut [Egress], doors: &mut
         egress.send_staged(doors);
     }
 }
+
+#[cfg(test)]
+mod tests;
