@@ -69,6 +69,9 @@ pub struct Full<P>(pub P);
 
 const NONE: u32 = u32::MAX;
 
+/// Room beyond a backlog's capacity, for frames of the control thread alone: however much traffic waits, advertisements are sent.
+pub(crate) const CONTROL_FRAMES_MAX: u32 = 64;
+
 #[derive(Debug)]
 struct Slot<P> {
     next: u32,
@@ -96,6 +99,8 @@ impl Queue {
 #[derive(Debug)]
 pub struct Backlog<P> {
     slots: Box<[Slot<P>]>,
+    /// The packets that it takes, but for those of the control thread.
+    capacity: usize,
     /// Slots without a packet, linked.
     free: u32,
     held: Queue,
@@ -106,19 +111,20 @@ pub struct Backlog<P> {
 }
 
 impl<P> Backlog<P> {
-    /// Room for `capacity` packets, on hold and for all of `ports` egress ports together.
+    /// Room for `capacity` packets, on hold and for all of `ports` egress ports together, and for a few of the control thread's beside.
     #[must_use]
     pub fn new(capacity: u32, ports: usize) -> Self {
-        let capacity = capacity.min(NONE - 1);
+        let slots = capacity.saturating_add(CONTROL_FRAMES_MAX).min(NONE - 1);
         Self {
-            slots: (1..=capacity)
+            capacity: capacity as usize,
+            slots: (1..=slots)
                 .map(|next| Slot {
-                    next: if next == capacity { NONE } else { next },
+                    next: if next == slots { NONE } else { next },
                     packet: None,
                     place: Place::Bounded,
                 })
                 .collect(),
-            free: if capacity == 0 { NONE } else { 0 },
+            free: 0,
             held: Queue::EMPTY,
             unresolved: Unresolved::new(capacity as usize),
             egress: vec![Queue::EMPTY; ports].into_boxed_slice(),
@@ -146,11 +152,19 @@ impl<P> Backlog<P> {
         self.waiting == 0
     }
 
+    /// Whether it takes one more packet that is not the control thread's.
+    fn has_room(&self) -> bool {
+        self.held.length + self.waiting + self.unresolved() < self.capacity
+    }
+
     /// Keeps a packet whose condition is on hold.
     ///
     /// # Errors
     /// [`Full`].
     pub fn hold(&mut self, held: Held<P>) -> Result<(), Full<Held<P>>> {
+        if !self.has_room() {
+            return Err(Full(held));
+        }
         let mut queue = self.held;
         let done = self.append(&mut queue, held);
         self.held = queue;
@@ -162,6 +176,22 @@ impl<P> Backlog<P> {
     /// # Errors
     /// [`Full`], or there is no such port.
     pub fn enqueue(&mut self, port: usize, waiting: Waiting<P>) -> Result<(), Full<Waiting<P>>> {
+        if self.has_room() {
+            self.enqueue_control(port, waiting)
+        } else {
+            Err(Full(waiting))
+        }
+    }
+
+    /// As [`Backlog::enqueue`], for a frame of the control thread: there is room for it when there is none for others.
+    ///
+    /// # Errors
+    /// [`Full`], or there is no such port.
+    pub fn enqueue_control(
+        &mut self,
+        port: usize,
+        waiting: Waiting<P>,
+    ) -> Result<(), Full<Waiting<P>>> {
         let Some(mut queue) = self.egress.get(port).copied() else {
             return Err(Full(waiting));
         };

@@ -195,7 +195,7 @@ pub struct WorkerCounters {
     pub unresolved: Counter,
     /// Frames that had to, since the start.
     pub parked: Counter,
-    /// Frames sent for the control thread.
+    /// Frames of the control thread that were sent, or queued to be; not those that found no room.
     pub control_frames: Counter,
     /// Fingerprints that gave way to later ones while a condition was given away.
     pub record_overflow: Counter,

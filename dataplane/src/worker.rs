@@ -10,7 +10,7 @@ use core_affinity::CoreId;
 
 use crate::backlog::Place;
 use crate::counters::DiscardReason;
-use crate::dpdk::{RegisterError, Registration, schedule_realtime, tsc_cycles};
+use crate::dpdk::{BURST_MAX, RegisterError, Registration, schedule_realtime, tsc_cycles};
 use crate::handover::{EgressState, Order};
 use crate::road::{
     Doors, Egress, Ingress, Missing, NO_CONDITION, Packets, drain_backlog, neighbour, paired,
@@ -23,6 +23,9 @@ use crate::tables::{ForwardingMode, Tables};
 /// The most commands, and frames of the control thread, that a worker takes in one round, so that a storm of them does
 /// not keep frames waiting.
 const COMMANDS_PER_ROUND: usize = 32;
+
+/// The frames of a round are staged together.
+const _: () = assert!(COMMANDS_PER_ROUND <= BURST_MAX);
 
 /// A worker before it runs.
 pub(crate) struct Worker {
@@ -73,7 +76,8 @@ impl Worker {
         while !shared.is_stopping() {
             let tables: &Tables = tables.load();
             shared.taken_up.set(tables.generation);
-            let mut moved = self.take_commands() + drain_backlog(&mut self.egress, &mut self.doors);
+            // In this order, so that what the control thread sends finds the room that others leave.
+            let mut moved = drain_backlog(&mut self.egress, &mut self.doors) + self.take_commands();
             if !self.doors.part.is_idle() || self.doors.backlog.awaits_any() {
                 moved += self.begin_round(tables, &mut packets);
             }
@@ -170,11 +174,11 @@ impl Worker {
             sent += 1;
             if let Some(egress) = self.egress.get_mut(usize::from(frame.port)) {
                 egress.stage(frame.mbuf, NO_CONDITION, &mut self.doors);
-                self.shared.counters.control_frames.add(1);
             }
         }
         for egress in &mut self.egress {
-            egress.send_staged(&mut self.doors);
+            let kept = egress.send_control(&mut self.doors);
+            self.shared.counters.control_frames.add(kept as u64);
         }
         self.doors.free_discarded();
         taken + sent

@@ -12,6 +12,7 @@ const PORTS: usize = 3;
 enum Step {
     Hold(u32),
     Enqueue(usize, u32),
+    EnqueueControl(usize, u32),
     Dequeue(usize),
     PutBack(usize),
     TakeHeld(u32, usize),
@@ -22,6 +23,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         (0u32..3).prop_map(Step::Hold),
         (0..PORTS, 0u32..3).prop_map(|(port, condition)| Step::Enqueue(port, condition)),
+        (0..PORTS, 0u32..3).prop_map(|(port, condition)| Step::EnqueueControl(port, condition)),
         (0..PORTS).prop_map(Step::Dequeue),
         (0..PORTS).prop_map(Step::PutBack),
         (0u32..3, prop::option::of(0usize..4))
@@ -34,13 +36,15 @@ proptest! {
     #[test]
     fn each_queue_keeps_its_order_and_all_together_the_bound(
         capacity in 0u32..12,
-        steps in prop::collection::vec(step(), 0..200),
+        steps in prop::collection::vec(step(), 0..400),
     ) {
         let mut backlog = Backlog::new(capacity, PORTS);
         let mut held: VecDeque<(u32, usize)> = VecDeque::new();
         let mut egress: [VecDeque<(u32, usize)>; PORTS] = Default::default();
         for (packet, step) in steps.into_iter().enumerate() {
-            let full = held.len() + egress.iter().map(VecDeque::len).sum::<usize>() == capacity as usize;
+            let packets = held.len() + egress.iter().map(VecDeque::len).sum::<usize>();
+            let full = packets >= capacity as usize;
+            let full_for_all = packets == (capacity + CONTROL_FRAMES_MAX) as usize;
             match step {
                 Step::Hold(condition) => {
                     let done = backlog.hold(Held { condition, fingerprint: 1, port: 2, via: 3, packet });
@@ -51,13 +55,18 @@ proptest! {
                     prop_assert_eq!(backlog.enqueue(port, Waiting { condition, packet }).is_err(), full);
                     if !full { egress[port].push_back((condition, packet)) }
                 }
+                Step::EnqueueControl(port, condition) => {
+                    let done = backlog.enqueue_control(port, Waiting { condition, packet });
+                    prop_assert_eq!(done.is_err(), full_for_all);
+                    if !full_for_all { egress[port].push_back((condition, packet)) }
+                }
                 Step::Dequeue(port) => {
                     let waiting = backlog.dequeue(port).map(|waiting| (waiting.condition, waiting.packet));
                     prop_assert_eq!(waiting, egress[port].pop_front());
                 }
                 Step::PutBack(port) => {
-                    prop_assert_eq!(backlog.put_back(port, Waiting { condition: 9, packet }).is_err(), full);
-                    if !full { egress[port].push_front((9, packet)) }
+                    prop_assert_eq!(backlog.put_back(port, Waiting { condition: 9, packet }).is_err(), full_for_all);
+                    if !full_for_all { egress[port].push_front((9, packet)) }
                 }
                 Step::TakeHeld(condition, max) => {
                     let mut taken = Vec::new();
@@ -209,7 +218,7 @@ proptest! {
             prop_assert_eq!(&now, &expected);
             let packets: usize = waiting.iter().map(|(_, queue, _)| queue.len()).sum();
             prop_assert_eq!(backlog.unresolved(), packets);
-            prop_assert!(packets <= capacity as usize);
+            prop_assert!(packets <= (capacity + CONTROL_FRAMES_MAX) as usize);
             prop_assert_eq!(backlog.awaits_any(), !waiting.is_empty());
             prop_assert_eq!(backlog.is_unresolved(|condition| condition == 3), packets > 0);
             prop_assert!(!backlog.is_unresolved(|condition| condition == 4));

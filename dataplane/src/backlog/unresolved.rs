@@ -151,6 +151,9 @@ impl<P> Backlog<P> {
                     None => return drop(held.packet),
                 }
             }
+            if !self.has_room() {
+                return drop(held.packet);
+            }
         }
         let Some(mut queue) = self.unresolved.awaited.get(at).map(|awaited| awaited.queue) else {
             return drop(held.packet);

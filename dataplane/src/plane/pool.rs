@@ -2,6 +2,7 @@
 
 use super::config::{PortConfig, StartError, WorkerConfig};
 use super::start::RINGS;
+use crate::backlog::CONTROL_FRAMES_MAX;
 use crate::dpdk::{BURST_MAX, Eal, Mempool, Port};
 
 /// Ethernet header, two VLAN tags, frame check sequence.
@@ -38,9 +39,9 @@ impl PoolDemand {
         }
         let rings = (RINGS.vrrp + RINGS.arp + RINGS.rest + RINGS.outgoing) as u32;
         let at_hand = 2 * u32::from(CACHE_MBUFS) + 4 * BURST_MAX as u32;
-        let mbufs = config
-            .mbufs
-            .unwrap_or(queues + workers * (config.backlog + rings + at_hand) + 4096);
+        let mbufs = config.mbufs.unwrap_or(
+            queues + workers * (config.backlog + CONTROL_FRAMES_MAX + rings + at_hand) + 4096,
+        );
         let spare = mbufs.saturating_sub(queues + workers * at_hand) / workers.max(1);
         Self {
             mbufs,

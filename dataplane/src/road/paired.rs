@@ -2,6 +2,7 @@
 
 use super::header::HEADERS_OCTETS;
 use super::receive::count_octets;
+use super::transmit::Origin;
 use super::{Doors, Egress, NO_CONDITION, Packets};
 use crate::addr::MacAddr;
 use crate::neighbours::mac_word;
@@ -35,6 +36,7 @@ pub(crate) fn paired(
     let octets = packets.mbufs.octets();
     count_octets(octets, port, doors);
     if let Some(egress) = egress.get_mut(usize::from(pair)) {
-        egress.send(&mut packets.mbufs, octets, |_| NO_CONDITION, doors);
+        let none = |_| NO_CONDITION;
+        egress.send(&mut packets.mbufs, octets, none, Origin::Road, doors);
     }
 }

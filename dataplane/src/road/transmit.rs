@@ -11,6 +11,15 @@ use crate::counters::{DiscardReason, WorkerCounters};
 use crate::dpdk::{BURST_MAX, Burst, Mbuf, TxQueue};
 use crate::handover::EgressState;
 
+/// Whose frames are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// They came down the road.
+    Road,
+    /// The control thread's, for which the backlog has room of its own.
+    Control,
+}
+
 /// A worker's transmit queue on one port.
 pub(crate) struct Egress {
     port: usize,
@@ -38,7 +47,7 @@ impl Egress {
     #[inline(always)]
     pub(crate) fn stage(&mut self, mbuf: Mbuf, condition: u32, doors: &mut Doors) {
         if self.staged.is_full() {
-            self.send_staged(doors);
+            self.send_staged(Origin::Road, doors);
         }
         if let Some(place) = self.conditions.get_mut(self.staged.len()) {
             *place = condition;
@@ -47,32 +56,42 @@ impl Egress {
         let _ = self.staged.push(mbuf);
     }
 
-    /// Sends what is staged, or queues it behind what already waits.
-    pub(crate) fn send_staged(&mut self, doors: &mut Doors) {
+    /// Sends what is staged, all of it the control thread's, or queues it behind what already waits. Returns how many frames were not discarded.
+    pub(crate) fn send_control(&mut self, doors: &mut Doors) -> usize {
+        let frames = self.staged.len();
+        frames - self.send_staged(Origin::Control, doors)
+    }
+
+    /// Sends what is staged, or queues it behind what already waits. Returns how many packets found no room.
+    fn send_staged(&mut self, origin: Origin, doors: &mut Doors) -> usize {
         let mut staged = mem::take(&mut self.staged);
         let conditions = self.conditions;
         let condition = |place: usize| conditions.get(place).copied().unwrap_or(NO_CONDITION);
         let octets = staged.octets();
-        self.send(&mut staged, octets, condition, doors);
+        let discarded = self.send(&mut staged, octets, condition, origin, doors);
         self.staged = staged;
+        discarded
     }
 
     /// Sends a burst of so many octets, or queues it behind what already waits. `condition` says that of the packet at a
-    /// place.
+    /// place. Returns how many packets found no room.
     #[inline(always)]
     pub(super) fn send(
         &mut self,
         burst: &mut Burst,
         octets: u64,
         condition: impl Fn(usize) -> u32,
+        origin: Origin,
         doors: &mut Doors,
-    ) {
+    ) -> usize {
         let mut sent = 0;
         if doors.backlog.waiting(self.port) == 0 {
             sent = self.transmit(burst, octets, doors);
         }
-        if !burst.is_empty() {
-            self.enqueue(burst, |place| condition(sent + place), doors);
+        if burst.is_empty() {
+            0
+        } else {
+            self.enqueue(burst, |place| condition(sent + place), origin, doors)
         }
     }
 
@@ -87,21 +106,34 @@ impl Egress {
         sent
     }
 
-    /// Moves the packets of a burst to the backlog.
+    /// Moves the packets of a burst to the backlog. Returns how many found no room and were discarded.
     #[cold]
-    fn enqueue(&mut self, burst: &mut Burst, condition: impl Fn(usize) -> u32, doors: &mut Doors) {
+    fn enqueue(
+        &mut self,
+        burst: &mut Burst,
+        condition: impl Fn(usize) -> u32,
+        origin: Origin,
+        doors: &mut Doors,
+    ) -> usize {
+        let mut discarded = 0;
         for (place, packet) in burst.drain().enumerate() {
             let waiting = Waiting {
                 condition: condition(place),
                 packet,
             };
-            if let Err(Full(waiting)) = doors.backlog.enqueue(self.port, waiting) {
+            let enqueued = match origin {
+                Origin::Road => doors.backlog.enqueue(self.port, waiting),
+                Origin::Control => doors.backlog.enqueue_control(self.port, waiting),
+            };
+            if let Err(Full(waiting)) = enqueued {
+                discarded += 1;
                 doors.discard(waiting.packet, DiscardReason::EgressOverflow);
             } else if let Some(counters) = doors.shared.counters.ports.get(self.port) {
                 counters.congested.add(1);
             }
         }
         self.count_backlog(true, doors);
+        discarded
     }
 
     /// Says how many packets wait for this port, and remembers if the queue is full: also when the backlog has no room for what it does not take.
@@ -201,7 +233,7 @@ pub(crate) fn transmit(packets: &mut Packets, egress: &mut [Egress], doors: &mut
         let octets = totals.map(|&total| u32::from(total)).sum::<u32>()
             + (places.len() * ETHERNET_OCTETS) as u32;
         let condition = |place: usize| notes.entries[place % BURST_MAX].condition();
-        egress.send(mbufs, u64::from(octets), condition, doors);
+        egress.send(mbufs, u64::from(octets), condition, Origin::Road, doors);
     }
 }
 
@@ -215,7 +247,7 @@ fn disperse(mbufs: &mut Burst, notes: &Notes, egress: &mut [Egress], doors: &mut
         }
     }
     for egress in egress {
-        egress.send_staged(doors);
+        egress.send_staged(Origin::Road, doors);
     }
 }
 

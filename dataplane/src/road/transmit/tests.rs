@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::backlog::{Backlog, Held};
+use crate::backlog::{Backlog, CONTROL_FRAMES_MAX, Held};
 use crate::dpdk::{Device, Eal, Mempool, Port, QueueDemand, Rss};
 use crate::handover::WorkerPart;
 use crate::road::HeldLimit;
@@ -21,7 +21,8 @@ const RINGS: RingSizes = RingSizes {
 
 /// The EAL starts once in a process, so that this is one test.
 #[test]
-fn a_queue_that_takes_nothing_counts_as_full_even_if_the_backlog_has_no_room_for_the_rest() {
+fn a_full_queue_counts_as_such_and_has_control_frames_wait_even_if_the_backlog_has_no_room_for_others()
+ {
     let id = std::process::id();
     let prefix = format!("--file-prefix=transmit{id}");
     let eal = Eal::init(["--no-huge", "--in-memory", "--no-pci", "-m", "64", &prefix]).unwrap();
@@ -61,7 +62,7 @@ fn a_queue_that_takes_nothing_counts_as_full_even_if_the_backlog_has_no_room_for
     assert_eq!(egress.state(&shared.counters).full_at, None);
     let counts = loop {
         egress.stage(frame(), NO_CONDITION, &mut doors);
-        egress.send_staged(&mut doors);
+        egress.send_staged(Origin::Road, &mut doors);
         doors.free_discarded();
         let counts = shared.counters.snapshot();
         if counts.discarded(DiscardReason::EgressOverflow) > 0 {
@@ -71,4 +72,19 @@ fn a_queue_that_takes_nothing_counts_as_full_even_if_the_backlog_has_no_room_for
     assert_eq!(counts.ports[0].backlog, 0);
     let state = egress.state(&shared.counters);
     assert_eq!((state.idle, state.full_at), (None, Some(state.sent)));
+
+    let mut send_control = |frames: u32| {
+        for _ in 0..frames {
+            egress.stage(frame(), NO_CONDITION, &mut doors);
+        }
+        let kept = egress.send_control(&mut doors);
+        doors.free_discarded();
+        kept
+    };
+    assert_eq!(send_control(20), 20);
+    let left = CONTROL_FRAMES_MAX - 20;
+    assert_eq!(send_control(left + 6), left as usize);
+    assert_eq!(send_control(1), 0);
+    let waiting = shared.counters.snapshot().ports[0].backlog;
+    assert_eq!(waiting, CONTROL_FRAMES_MAX.into());
 }
