@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use dataplane::dpdk::{Eal, EalError, Rss as DpdkRss, schedule_realtime};
-use dataplane::{Dataplane, Pinning, PortConfig, StartError, WorkerConfig};
+use dataplane::{Dataplane, Pinning, PortConfig, StartError, WorkerConfig, WorkerLost};
 use thiserror::Error;
 
 use crate::config::{Config, LoadError, Machine, Rss};
@@ -38,6 +38,9 @@ pub enum RunError {
     /// A port or a worker does not start.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// A worker has ended by itself.
+    #[error(transparent)]
+    Worker(#[from] WorkerLost),
     /// Routes or virtual routers are refused.
     #[error(transparent)]
     Configure(#[from] ConfigureError),
@@ -100,8 +103,9 @@ pub fn run(file: &Path, interactive: bool, eal_extra: &[String]) -> Result<(), R
     tracing::info!("forwarding");
 
     let console = interactive.then(|| Console::open(asker)).transpose()?;
-    control.run();
+    let ended = control.run();
     drop(server);
+    ended?;
     match console {
         Some(console) if console.failed() => Err(RunError::Console),
         _ => Ok(()),

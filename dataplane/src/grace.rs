@@ -34,6 +34,15 @@ impl TakenUp {
     }
 }
 
+/// Says when it is dropped, also by a panic, that [a worker has ended](TakenUp::end).
+pub(crate) struct EndsWith(pub(crate) Arc<TakenUp>);
+
+impl Drop for EndsWith {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
 /// All workers, as the control thread sees them.
 #[derive(Debug)]
 pub(crate) struct Grace {
@@ -129,12 +138,17 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_that_has_ended_holds_nothing_back() {
+    fn a_worker_that_has_panicked_holds_nothing_back() {
         let worker = Arc::new(TakenUp::default());
         let grace = Grace::new(vec![Arc::clone(&worker)]);
         let mut retired = Retired::default();
         retired.retire(vec![1, 2], 1);
-        worker.end();
+        let ends = EndsWith(worker);
+        let thread = thread::spawn(move || {
+            let _ends = ends;
+            std::panic::resume_unwind(Box::new("as a worker might"));
+        });
+        assert!(thread.join().is_err());
         assert_eq!(retired.reclaim(&grace), [1, 2]);
         grace.wait(7);
     }

@@ -33,7 +33,7 @@ pub use hop::NextHop;
 pub use neighbours::TooWide;
 pub use plane::{
     Dataplane, Full, Pinning, PortConfig, PortHandle, Published, RouteChange, RouteError,
-    StartError, StartReport, WorkerConfig, pool_octets,
+    StartError, StartReport, WorkerConfig, WorkerLost, pool_octets,
 };
 pub use road::{PuntReason, Punted};
 pub use shared::BacklogView;

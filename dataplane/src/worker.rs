@@ -11,6 +11,7 @@ use core_affinity::CoreId;
 use crate::backlog::Place;
 use crate::counters::DiscardReason;
 use crate::dpdk::{BURST_MAX, RegisterError, Registration, schedule_realtime, tsc_cycles};
+use crate::grace::EndsWith;
 use crate::handover::{EgressState, Order};
 use crate::road::{
     Doors, Egress, Ingress, Missing, NO_CONDITION, Packets, drain_backlog, neighbour, paired,
@@ -52,6 +53,7 @@ impl Worker {
         cpu: Option<CoreId>,
         started: impl FnOnce(Result<(), RegisterError>),
     ) -> Self {
+        let _ends = EndsWith(Arc::clone(&self.shared.taken_up));
         if let Some(cpu) = cpu {
             core_affinity::set_for_current(cpu);
         }
@@ -64,7 +66,6 @@ impl Worker {
         if registration.is_ok() {
             self.work();
         }
-        self.shared.taken_up.end();
         self
     }
 

@@ -24,6 +24,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, TryRecvError, bounded};
+use dataplane::WorkerLost;
 use dataplane::addr::MacAddr;
 use dataplane::counters::PuntClass;
 use dataplane::dpdk::Mbuf;
@@ -155,15 +156,24 @@ impl Control {
 
     /// Goes round until a signal or a command ends it, which gives away first what it is in charge of; then masters resign,
     /// workers and ports stop, and what was lost of the packet buffers is logged.
-    pub fn run(mut self) {
+    ///
+    /// # Errors
+    /// A worker has ended by itself, and the router with it, so that another one takes over.
+    pub fn run(mut self) -> Result<(), WorkerLost> {
         self.outside.supervisor.ready();
-        while !self.ends() {
+        let mut workers = Ok(());
+        while workers.is_ok() && !self.ends() {
             let busy = self.round();
             if !busy {
                 self.wait();
             }
+            workers = self.road.dataplane.check_workers();
+        }
+        if let Err(lost) = &workers {
+            tracing::error!("{lost}");
         }
         self.stop();
+        workers
     }
 
     /// Whether it is time to end. Told to stop, the router first gives away what it is in charge of; told so again, it ends.

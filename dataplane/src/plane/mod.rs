@@ -94,6 +94,16 @@ struct OpenPort {
     receives_everything: bool,
 }
 
+/// A worker has ended that nobody asked to. Whatever comes to its queues is lost, so that the program had better end too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error(
+    "worker {0} has ended by a mistake in the program, which stands on standard error; report it"
+)]
+pub struct WorkerLost(
+    /// Its index.
+    pub usize,
+);
+
 /// A worker's queue is full, and gives back what was for it.
 #[derive(Debug, Error)]
 #[error("the worker's queue is full")]
@@ -463,6 +473,14 @@ impl Dataplane {
         }
     }
 
+    /// Whether every worker runs. To be asked now and then.
+    ///
+    /// # Errors
+    /// [`WorkerLost`].
+    pub fn check_workers(&self) -> Result<(), WorkerLost> {
+        check_workers(self.workers.iter().map(|worker| worker.thread.as_ref()))
+    }
+
     /// Takes back what no worker can be reading any more. To be called now and then.
     pub fn maintain(&mut self) {
         self.retired.retain(|tables| Arc::strong_count(tables) > 1);
@@ -500,5 +518,37 @@ impl Dataplane {
 impl Drop for Dataplane {
     fn drop(&mut self) {
         self.end_workers();
+    }
+}
+
+fn check_workers<'a, T: 'a>(
+    mut threads: impl Iterator<Item = Option<&'a JoinHandle<T>>>,
+) -> Result<(), WorkerLost> {
+    let lost = threads.position(|thread| thread.is_none_or(JoinHandle::is_finished));
+    lost.map_or(Ok(()), |worker| Err(WorkerLost(worker)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn a_worker_that_has_panicked_is_missed() {
+        let (end, until) = mpsc::channel::<()>();
+        let runs = thread::spawn(move || until.recv().is_ok());
+        assert_eq!(check_workers([Some(&runs)].into_iter()), Ok(()));
+        let lost = thread::spawn(|| -> bool {
+            std::panic::resume_unwind(Box::new("as a worker might"));
+        });
+        while !lost.is_finished() {
+            thread::yield_now();
+        }
+        let threads = [Some(&runs), Some(&lost)].into_iter();
+        assert_eq!(check_workers(threads), Err(WorkerLost(1)));
+        drop(end);
+        assert!(!runs.join().unwrap());
     }
 }
