@@ -10,7 +10,7 @@ use core_affinity::CoreId;
 
 use crate::backlog::Place;
 use crate::counters::DiscardReason;
-use crate::dpdk::{BURST_MAX, RegisterError, Registration, schedule_realtime, tsc_cycles};
+use crate::dpdk::{BURST_MAX, RegisterError, Registration, schedule_realtime, tsc_cycles, tsc_hz};
 use crate::grace::EndsWith;
 use crate::handover::{EgressState, Order};
 use crate::road::{
@@ -27,6 +27,9 @@ const COMMANDS_PER_ROUND: usize = 32;
 
 /// The frames of a round are staged together.
 const _: () = assert!(COMMANDS_PER_ROUND <= BURST_MAX);
+
+/// How long at most a worker that ends goes on sending what waits for congested ports.
+const LAST_FRAMES_MS: u64 = 10;
 
 /// A worker before it runs.
 pub(crate) struct Worker {
@@ -100,8 +103,15 @@ impl Worker {
             self.rest(moved);
         }
         // What was asked for before the end is still sent: masters resign by it.
-        while self.take_commands() > 0 {}
-        drain_backlog(&mut self.egress, &mut self.doors);
+        let give_up_at = tsc_cycles() + tsc_hz() / 1000 * LAST_FRAMES_MS;
+        loop {
+            drain_backlog(&mut self.egress, &mut self.doors);
+            if self.take_commands() == 0
+                && (self.doors.backlog.is_clear() || tsc_cycles() >= give_up_at)
+            {
+                break;
+            }
+        }
     }
 
     /// Takes one burst down the road; returns how many frames it had.
