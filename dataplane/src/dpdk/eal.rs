@@ -314,10 +314,16 @@ extern "C" fn remove_runtime_directory() {
     }
 }
 
-/// The directory of DPDK's files for the `--file-prefix` among the arguments, by the rule that dpdk-telemetry.py follows too.
+/// The directory of DPDK's files for the `--file-prefix` among the arguments, the last one if there are several, by the rule that
+/// dpdk-telemetry.py follows too.
 fn runtime_directory(arguments: &[String]) -> Option<PathBuf> {
-    let mut behind = arguments.iter().skip_while(|arg| *arg != "--file-prefix");
-    let prefix = behind.nth(1)?;
+    let mut last_first = arguments.iter().enumerate().rev();
+    let prefix = last_first.find_map(|(place, argument)| {
+        match argument.strip_prefix("--file-prefix")? {
+            "" => arguments.get(place + 1).map(String::as_str),
+            behind => behind.strip_prefix('='),
+        }
+    })?;
     let base = match env::var_os("RUNTIME_DIRECTORY") {
         Some(directory) => directory.into(),
         None if nix::unistd::geteuid().is_root() => PathBuf::from("/var/run"),
@@ -397,6 +403,22 @@ mod tests {
             given("--in-memory --no-huge -m 64"),
             "--no-shconf --no-huge -m 64"
         );
+    }
+
+    #[test]
+    fn the_directory_is_that_of_the_last_prefix_however_it_is_written() {
+        let named = |text: &str| {
+            let arguments: Vec<String> = text.split(' ').map(String::from).collect();
+            let directory = runtime_directory(&arguments)?;
+            Some(directory.file_name()?.to_string_lossy().into_owned())
+        };
+        assert_eq!(named("--file-prefix one --no-pci").as_deref(), Some("one"));
+        assert_eq!(named("--no-pci --file-prefix=one").as_deref(), Some("one"));
+        let twice = "--file-prefix one --file-prefix=two --no-pci";
+        assert_eq!(named(twice).as_deref(), Some("two"));
+        let twice = "--file-prefix=one --file-prefix two --no-pci";
+        assert_eq!(named(twice).as_deref(), Some("two"));
+        assert_eq!(named("--no-pci --file-prefixes=x"), None);
     }
 
     #[test]
