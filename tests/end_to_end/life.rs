@@ -85,7 +85,9 @@ fn dpdk_telemetry_tells_of_its_ports_and_nothing_of_dpdk_stays_behind() {
         assert!(told(&format!("{command},0")).is_object());
         assert_eq!(told(&format!("{command},1")), Value::Null);
     }
-    assert!(told("/manifold/worker,0")["busy_rounds"].as_u64() > Some(0));
+    let worker = told("/manifold/worker,0");
+    assert!(worker["busy_rounds"].as_u64() > Some(0));
+    assert!(worker["parked"].is_u64() && worker["unresolved"].is_u64());
     let directory = net.r.run_file("dpdk/manifold");
     assert!(directory.exists());
     router.finish();

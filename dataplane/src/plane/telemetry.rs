@@ -125,7 +125,9 @@ fn of_worker(counts: &WorkerCounts) -> Dictionary {
             ("control_frames", counts.control_frames),
             ("record_overflow", counts.record_overflow),
             ("learn_overflow", counts.learn_overflow),
+            ("parked", counts.parked),
             ("held", counts.held),
+            ("unresolved", counts.unresolved),
         ]
         .into_iter(),
     )
