@@ -353,6 +353,26 @@ impl Moves {
         }
     }
 
+    /// Gives up every move, lets go of what is held and routes nothing of it, and remembers that: if nobody takes over meanwhile, this router goes on
+    /// with the table that orders them, and says that it has kept what it was to give, and stood down from what it was to take. Otherwise the other
+    /// party would go on asking, and the authority waiting, for what will never come. What P has answered stays answered.
+    pub fn give_up(&mut self, now: Time) {
+        let (moves, mut context) = self.leaving(now);
+        for leaving in moves.values_mut() {
+            leaving.give_up(&mut context);
+        }
+        let (moves, mut context) = self.arriving(now);
+        for arriving in moves.values_mut() {
+            arriving.give_up(&mut context);
+        }
+    }
+
+    /// Forgets the moves that nothing orders any more, and does nothing else about them: what they left is told elsewhere.
+    pub fn forget_unless(&mut self, ordered: impl Fn(&MoveName) -> bool) {
+        self.leaving.retain(|name, _| ordered(name));
+        self.arriving.retain(|name, _| ordered(name));
+    }
+
     /// Takes other patience and limits, for what begins from now on.
     pub fn set_config(&mut self, config: Config) {
         self.config = config;

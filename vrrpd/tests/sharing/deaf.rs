@@ -165,6 +165,38 @@ fn when_nothing_reaches_anybody_each_keeps_what_it_had() {
 }
 
 #[test]
+fn a_move_that_nothing_reached_anybody_in_comes_to_nothing_as_soon_as_all_hear_again() {
+    for seed in 0..seeds(8) {
+        let mut lan = settled(Settings::new(seed));
+        // The authority gives, takes, or has no part in it.
+        let (from, to) = [(0, 1), (1, 0), (1, 2), (2, 1)][seed as usize % 4];
+        let given = (0..9).find(|number| lan.routing(host(*number)) == [from]);
+        let given = host(given.unwrap());
+        let begun = lan.now;
+        lan.act(0, |sharing, now| sharing.move_to(now, &[given], router(to)))
+            .unwrap();
+        // It is ready, on hold, or fenced by then.
+        lan.run_until(50 * MS, |lan| {
+            [from, to].iter().all(|node| {
+                let reports = lan.sharing(*node).moves().reports();
+                reports.iter().any(|report| report.conditions == [given])
+            })
+        });
+        let longer = lan.draw(0, 4) * MS;
+        lan.run(longer);
+        lan.deaf = vec![Deafness::Entirely; 3];
+        lan.run(3 * INTERVAL);
+        lan.deaf = vec![Deafness::No; 3];
+        // They listen for two intervals; the rest is agreeing.
+        lan.run_until(4 * INTERVAL, |lan| {
+            (0..9).all(|number| lan.routing(host(number)).len() == 1)
+        });
+        recover(&mut lan);
+        expect_none_doubled(&lan, begun);
+    }
+}
+
+#[test]
 fn moves_between_the_others_stay_exact_while_one_hears_nothing() {
     for seed in 0..seeds(3) {
         let mut lan = settled(Settings {

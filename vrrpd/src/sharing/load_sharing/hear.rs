@@ -62,7 +62,7 @@ impl LoadSharing {
         if admission == Some(Admission::Restarted) {
             self.reports.forget(router);
             // Proof, and not a suspicion: nobody answers for what that life had accepted.
-            self.moves.lost(self.now, router);
+            self.giver_lost(router);
         }
         if admission.is_some() {
             self.end_systems.look_for_members();
@@ -126,13 +126,20 @@ impl LoadSharing {
                 && !takes_part(state)
                 && record.router != self.config.router
             {
-                self.moves.lost(self.now, record.router);
+                self.giver_lost(record.router);
             }
         }
         for record in self.states() {
             if record.state == MemberState::Working {
                 self.membership.included(record.router);
             }
+        }
+    }
+
+    /// Finishes the moves from `router` without it, unless nothing is routed here at all.
+    fn giver_lost(&mut self, router: RouterId) {
+        if !self.quiet {
+            self.moves.lost(self.now, router);
         }
     }
 

@@ -11,6 +11,7 @@ use crate::sharing::table::Table;
 impl LoadSharing {
     /// Begins anew, as after a restart: this router is in charge of nothing, and the others learn it from the boot id.
     pub(super) fn begin_life(&mut self) {
+        self.moves.abandon(self.now);
         self.discard_everything();
         self.config.boot = BootId(self.config.boot.0.wrapping_add(1));
         self.trust.restart(self.config.boot);
@@ -61,6 +62,7 @@ impl LoadSharing {
         if quiet != self.quiet {
             self.quiet = quiet;
             if quiet {
+                self.moves.give_up(self.now);
                 self.discard_everything();
                 if let Some(address) = plain {
                     self.event(Event::PlainMaster(address));

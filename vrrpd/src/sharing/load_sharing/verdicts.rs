@@ -144,10 +144,7 @@ impl LoadSharing {
             }
             // One too many is counted there; the authority sees that nothing comes of it.
             let _ = self.moves.order(self.now, name, mode, conditions);
-            let gives = self.table.state_of(name.from);
-            if !matches!(gives, Some(MemberState::Working | MemberState::Draining)) {
-                self.moves.lost(self.now, name.from);
-            }
+            self.look_after(name.from);
             self.pass_on_moves();
         }
     }
@@ -170,11 +167,10 @@ impl LoadSharing {
         }
     }
 
-    /// Gives up all moves, and routes nothing.
+    /// Routes nothing. The moves were given up before.
     pub(super) fn discard_everything(&mut self) {
         self.ordered.clear();
         self.rest_due = false;
-        self.moves.abandon(self.now);
         self.pass_on_moves();
         if self.is_server() {
             return;
@@ -188,9 +184,13 @@ impl LoadSharing {
         self.outputs.push_back(Output::Verdicts(verdicts));
     }
 
-    /// Routes what the table says, after a time in which everything was discarded. Moves that were under way then have ended here.
+    /// Routes what the table says, after a time in which everything was discarded. Moves that were under way then have ended here, and as far as the
+    /// table still orders them the others are told how.
     pub(super) fn publish_everything(&mut self) {
         let me = self.config.router;
+        let rows = self.table.rows();
+        let ordered: BTreeSet<MoveName> = rows.filter_map(|(_, row)| row.unfinished).collect();
+        self.moves.forget_unless(|name| ordered.contains(name));
         let verdicts = self.table.rows().map(|(condition, row)| {
             let routes = row.router == me && row.unfinished.is_none();
             let verdict = if routes {
@@ -202,6 +202,23 @@ impl LoadSharing {
         });
         let verdicts = verdicts.collect();
         self.publish(verdicts);
+        // Of whom that was said meanwhile.
+        let givers: BTreeSet<RouterId> = ordered.iter().map(|name| name.from).collect();
+        for giver in givers {
+            self.look_after(giver);
+        }
+        self.pass_on_moves();
+        if !self.moves.reports().is_empty() {
+            self.voice.respond_soon(self.now);
+        }
+    }
+
+    /// Finishes the moves from `giver` without it, if it takes no part according to the table.
+    fn look_after(&mut self, giver: RouterId) {
+        let state = self.table.state_of(giver);
+        if !matches!(state, Some(MemberState::Working | MemberState::Draining)) {
+            self.moves.lost(self.now, giver);
+        }
     }
 
     /// Passes on what the moves ask for.

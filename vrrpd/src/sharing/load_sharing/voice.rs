@@ -202,7 +202,12 @@ impl LoadSharing {
             keys: self.trust.key_ids(),
             acquaintances: self.trust.acquaintances(),
             missing: Vec::new(),
-            moves: self.moves.reports(),
+            // While nothing is routed here, it is for the authority to say what becomes of them.
+            moves: if self.quiet {
+                Vec::new()
+            } else {
+                self.moves.reports()
+            },
             sightings: self.sightings(in_full),
         };
         self.table.report(&mut response);

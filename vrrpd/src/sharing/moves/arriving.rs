@@ -26,7 +26,7 @@ const RANGES_MAX: usize = 200;
 ///
 /// In timer mode `confirming` is the first state, and `emptying` is followed by `routing`. When P is lost, what is held goes to
 /// `releasing` at once, and what is not held yet to `routing`. When P keeps the conditions, or a later allocation takes them
-/// away, `standing down`, `dropping` and `stood down` follow, as far as anything is held.
+/// away, `standing down`, `dropping` and `stood down` follow, as far as anything is held; so do the latter two when this router has to give up.
 #[derive(Clone, Debug)]
 pub(super) struct Arriving {
     name: MoveName,
@@ -249,6 +249,15 @@ impl Arriving {
             _ => return,
         }
         context.counters.taken_without_answer += 1;
+    }
+
+    /// This router routes nothing for now. What is held is dropped, and if P is lost, that is to be told again.
+    pub(super) fn give_up(&mut self, context: &mut Context<'_>) {
+        self.orphaned = false;
+        self.fragments.clear();
+        self.command(Command::SetVerdict(Verdict::Discard), context);
+        self.command(Command::DropBacklog, context);
+        self.enter(State::Dropping, context);
     }
 
     pub(super) fn cancelled(&mut self, in_charge: bool, context: &mut Context<'_>) {

@@ -15,6 +15,8 @@ use crate::sharing::wire::{Accepted, Answer, AnswerStatus, Confirmation, MoveSta
 ///    └──────────┴─ fence ─► early ─► kept
 /// ```
 ///
+/// From each of these but `answered` it is `kept` when this router has to give up.
+///
 /// In timer mode `ready` is the first state, and `withdrawing` is followed by `answered`.
 #[derive(Clone, Debug)]
 pub(super) struct Leaving {
@@ -213,6 +215,17 @@ impl Leaving {
                 refuse(self.name, self.mode, AnswerStatus::Kept, context);
             }
             _ => {}
+        }
+    }
+
+    /// This router routes nothing for now, and lets the move never happen unless it has answered.
+    pub(super) fn give_up(&mut self, context: &mut Context<'_>) {
+        if self.is_active() {
+            self.command(Command::StopRecording, context);
+        }
+        self.command(Command::SetVerdict(Verdict::Discard), context);
+        if self.state != State::Answered {
+            self.enter(State::Kept, context);
         }
     }
 

@@ -309,6 +309,67 @@ fn a_fence_that_comes_too_early_ends_in_keeping_and_never_in_withdrawal() {
 }
 
 #[test]
+fn a_p_that_had_to_give_up_says_so_to_the_n_that_holds_for_it() {
+    let mut p = moves(0);
+    p.completed(at(0), name(), Completion::Recording);
+    let _ = outputs(&mut p);
+    p.give_up(at(1));
+    let given_up = [
+        Command::StopRecording,
+        Command::SetVerdict(Verdict::Discard),
+    ];
+    assert_eq!(commands(&mut p), given_up);
+    assert_eq!(p.reports()[0].status, MoveStatus::Kept);
+    p.confirmed(at(2), &fence()).unwrap();
+    assert_eq!(answer_of(&mut p)[0].1.status, AnswerStatus::Kept);
+    // It routes them when an allocation says so, and not before.
+    p.cancel(at(3), name(), conditions(), true);
+    assert_eq!(commands(&mut p), [Command::SetVerdict(Verdict::Route)]);
+}
+
+#[test]
+fn what_p_has_answered_stays_answered_when_it_has_to_give_up() {
+    let mut p = moves(0);
+    p.completed(at(0), name(), Completion::Recording);
+    p.confirmed(at(1), &fence()).unwrap();
+    p.tick(at(2));
+    p.completed(at(2), name(), Completion::QueuesEmptied);
+    p.completed(at(2), name(), Completion::VerdictSet(Verdict::Discard));
+    p.completed(at(3), name(), Completion::Drained);
+    p.completed(at(4), name(), Completion::Inspected(Vec::new()));
+    let answer = answer_of(&mut p);
+    p.give_up(at(5));
+    p.confirmed(at(6), &fence()).unwrap();
+    assert_eq!(answer_of(&mut p), answer);
+    assert_eq!(p.reports()[0].status, MoveStatus::Withdrawn);
+}
+
+#[test]
+fn an_n_that_had_to_give_up_drops_what_it_holds_and_stands_down_whatever_it_was_told_before() {
+    let mut n = moves(1);
+    let ready = MoveReport {
+        name: name(),
+        status: MoveStatus::Ready,
+        conditions: Vec::new(),
+    };
+    n.reported(at(0), router(0), &ready);
+    n.tick(at(1));
+    n.completed(at(1), name(), Completion::QueuesEmptied);
+    n.lost(at(1), router(0));
+    let _ = outputs(&mut n);
+    n.give_up(at(2));
+    let given_up = [Command::SetVerdict(Verdict::Discard), Command::DropBacklog];
+    assert_eq!(commands(&mut n), given_up);
+    n.completed(at(3), name(), Completion::VerdictSet(Verdict::Discard));
+    n.completed(at(3), name(), Completion::Dropped);
+    assert_eq!(n.reports()[0].status, MoveStatus::StoodDown);
+    assert_eq!(commands(&mut n), []);
+    // That P is lost is told again, if it is.
+    n.lost(at(4), router(0));
+    assert_eq!(commands(&mut n), [Command::SetVerdict(Verdict::Route)]);
+}
+
+#[test]
 fn p_gives_the_same_answer_to_every_repetition_and_only_the_part_that_is_missing() {
     let mut p = moves(0);
     p.completed(at(0), name(), Completion::Recording);
