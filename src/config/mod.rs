@@ -167,7 +167,7 @@ impl Config {
 
         workers.check(machine, mistakes);
         ports.check(workers.count.value, root.span(), machine, mistakes);
-        route::check(&routes, &ports, mistakes);
+        route::check(&routes, &ports, &virtual_routers, mistakes);
         virtual_router::check(&virtual_routers, &ports, workers.idle_sleep, mistakes);
         root.close(mistakes);
         Self {

@@ -11,6 +11,7 @@ use super::mistake::{Located, Mistake};
 use super::port::{Ports, check_connected, check_host};
 use super::section::{Mistakes, Section};
 use super::value;
+use super::virtual_router::VirtualRouterConfig;
 
 /// One configured route.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -118,7 +119,12 @@ impl RouteConfig {
         })
     }
 
-    fn check(&self, ports: &Ports, mistakes: &mut Mistakes) {
+    fn check(
+        &self,
+        ports: &Ports,
+        virtual_routers: &[VirtualRouterConfig],
+        mistakes: &mut Mistakes,
+    ) {
         match &self.target {
             RouteTarget::Gateway { via, port } => {
                 let named = port.as_ref().map(|port| (port, ports.find(port, mistakes)));
@@ -149,12 +155,27 @@ impl RouteConfig {
                         if let Err(mistake) = check_host(via.value, prefix) {
                             mistakes.note(&via.span, mistake);
                         }
+                        // Even a backup cannot go there: to a member of the group the address is no neighbour's, whoever is master.
+                        let virtual_router = virtual_routers.iter().find(|router| {
+                            router.port == at.name && router.virtual_addresses.contains(via)
+                        });
                         if ports.addresses().any(|(_, own)| own.addr() == via.value) {
                             mistakes.note(
                                 &via.span,
                                 Mistake::new(
                                     format!("gateway {} is this router itself", via.value),
                                     "name another router's address",
+                                ),
+                            );
+                        } else if let Some(router) = virtual_router {
+                            mistakes.note(
+                                &via.span,
+                                Mistake::new(
+                                    format!(
+                                        "gateway {} is a virtual address of this router itself, of VRID {}",
+                                        via.value, router.vrid.value
+                                    ),
+                                    "name another router's own address",
                                 ),
                             );
                         }
@@ -189,10 +210,15 @@ impl RouteConfig {
     }
 }
 
-pub(super) fn check(routes: &[RouteConfig], ports: &Ports, mistakes: &mut Mistakes) {
+pub(super) fn check(
+    routes: &[RouteConfig],
+    ports: &Ports,
+    virtual_routers: &[VirtualRouterConfig],
+    mistakes: &mut Mistakes,
+) {
     let mut prefixes = HashSet::new();
     for route in routes {
-        route.check(ports, mistakes);
+        route.check(ports, virtual_routers, mistakes);
         if !prefixes.insert(route.prefix.value) {
             mistakes.note(
                 &route.prefix.span,

@@ -201,6 +201,7 @@ const WRONG: &[Wrong] = &[
     Wrong("mtu = 9000", "rss = \"sauce\"", "\"sauce\"", "is none of \"none\", \"both\", \"source\", \"destination\"", "did you mean \"source\"?"),
     Wrong("via = \"198.51.100.1\"", "via = \"203.0.113.1\"", "\"203.0.113.1\"", "gateway 203.0.113.1 is in no connected prefix", "in the prefix of one of the ports"),
     Wrong("via = \"198.51.100.1\"", "via = \"198.51.100.2\"", "\"198.51.100.2\"", "is this router itself", "another router"),
+    Wrong("via = \"198.51.100.1\"", "via = \"192.0.2.1\"", "\"192.0.2.1\"\n", "gateway 192.0.2.1 is a virtual address of this router itself, of VRID 7", "another router's own address"),
     Wrong("via = \"198.51.100.1\"", "via = \"198.51.100.1\"\nport = \"lan\"", "\"lan\"\n\n[[route]]", "is at port \"wan\", not at \"lan\"", "leave `port` out"),
     Wrong("via = \"198.51.100.1\"", "via = \"198.51.100.1\"\nblackhole = true", "true\n\n[[route]]", "via and blackhole at once", "keep one"),
     Wrong("via = \"198.51.100.1\"", "", "[[route]]\nprefix = \"0.0.0.0/0\"", "leads nowhere", "blackhole = true"),
@@ -228,6 +229,12 @@ const WRONG: &[Wrong] = &[
     Wrong("[\"192.0.2.1\"]", "[\"198.51.100.1\"]", "\"198.51.100.1\"]", "outside the prefix of port \"lan\", 192.0.2.0/24", "a neighbour's"),
     Wrong("[\"192.0.2.1\"]", "[\"192.0.2.255\"]", "\"192.0.2.255\"", "is the broadcast address", "between 192.0.2.1"),
     Wrong("[\"192.0.2.1\"]", "[\"192.0.2.1\", \"192.0.2.1\"]", "\"192.0.2.1\"]\nadv", "192.0.2.1 is given twice", "once"),
+    Wrong("vrid = 7", "vrid = 7\nunicast-peers = [\"224.0.0.1\"]", "\"224.0.0.1\"", "224.0.0.1 is not the address of a host", "unicast address"),
+    Wrong("vrid = 7", "vrid = 7\nunicast-peers = [\"0.0.0.0\"]", "\"0.0.0.0\"]", "0.0.0.0 is not the address of a host", "unicast address"),
+    Wrong("vrid = 7", "vrid = 7\nunicast-peers = [\"192.0.2.255\"]", "\"192.0.2.255\"", "the broadcast address of 192.0.2.0/24", "between 192.0.2.1"),
+    Wrong("vrid = 7", "vrid = 7\nunicast-peers = [\"192.0.2.3\"]", "\"192.0.2.3\"]\nport", "peer 192.0.2.3 is this router itself", "the other routers only"),
+    Wrong("vrid = 7", "vrid = 7\nunicast-peers = [\"192.0.2.1\"]", "\"192.0.2.1\"]\nport", "is given twice", "as virtual address or as peer"),
+    Wrong("[[virtual-router]]", "[[virtual-router]]\nvrid = 8\nport = \"lan\"\nvirtual-addresses = [\"192.0.2.9\", \"192.0.2.1\"]\n[[virtual-router]]", "\"192.0.2.1\"]\nadv", "192.0.2.1 is a virtual address of VRID 8 on port \"lan\" already", "to one virtual router"),
     Wrong("[\"192.0.2.1\"]", "[]", "[[virtual-router]]", "has no `virtual-addresses`", "\"192.0.2.1\""),
     Wrong("[\"192.0.2.1\"]", "[\"192.0.2.2\"]", "\"192.0.2.2\"]", "makes it the owner", "priority = 255"),
     Wrong("vrid = 7", "vrid = 7\npriority = 255", "255\nport", "255 is for the owner", "choose 1 to 254"),
@@ -333,6 +340,20 @@ fn too_many_virtual_addresses_are_refused_at_the_first_too_many() {
 }
 
 #[test]
+fn too_many_unicast_peers_are_refused_at_the_first_too_many() {
+    let many: Vec<String> = (0..256)
+        .map(|n| format!("\"10.0.{}.{}\"", n / 250, 1 + n % 250))
+        .collect();
+    let text = RIGHT.replace(
+        "vrid = 7",
+        &format!("vrid = 7\nunicast-peers = [{}]", many.join(", ")),
+    );
+    let found = problems(&text);
+    assert_eq!(found.len(), 1, "{}", LoadError::Mistakes(found));
+    assert!(found[0].mistake.cause.contains("256 unicast peers"));
+}
+
+#[test]
 fn an_empty_file_lacks_a_port() {
     let found = problems("");
     assert_eq!(found.len(), 1);
@@ -372,10 +393,12 @@ proptest! {
 
 /// The example with a group on the carrier's side that says `follows`, and one on the LAN's that says `leads`.
 fn tied(leads: &str, follows: &str) -> String {
-    let text = RIGHT.replace(
-        "vrid = 7",
-        &format!("vrid = 7\nload-sharing = {{ authentication = \"none\"{leads} }}"),
-    );
+    let text = RIGHT
+        .replace("via = \"198.51.100.1\"", "blackhole = true")
+        .replace(
+            "vrid = 7",
+            &format!("vrid = 7\nload-sharing = {{ authentication = \"none\"{leads} }}"),
+        );
     format!(
         "{text}\n[[virtual-router]]\nvrid = 8\nport = \"wan\"\nvirtual-addresses = [\"198.51.100.1\"]\n\
          [virtual-router.load-sharing]\nauthentication = \"none\"\n{follows}\n"

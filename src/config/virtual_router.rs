@@ -1,6 +1,6 @@
 //! `[[virtual-router]]`: the VRRP groups that this router is a member of.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
@@ -261,9 +261,41 @@ impl VirtualRouterConfig {
                 );
             }
         }
+        self.check_peers(ports, mistakes);
         track::check(&self.tracks, ports, mistakes);
         if let Some(port) = port {
             self.check_on_port(port, mistakes);
+        }
+    }
+
+    fn check_peers(&self, ports: &Ports, mistakes: &mut Mistakes) {
+        if let Some(first_too_many) = self.unicast_peers.get(UNICAST_PEERS_MAX) {
+            mistakes.note(
+                &first_too_many.span,
+                Mistake::new(
+                    format!("{} unicast peers are too many", self.unicast_peers.len()),
+                    format!(
+                        "name {UNICAST_PEERS_MAX} at most, or have the routers reach each other by multicast"
+                    ),
+                ),
+            );
+        }
+        for peer in &self.unicast_peers {
+            let address = peer.value;
+            let connected = ports.connected(address).ok().flatten();
+            let prefix = connected.map_or(Ipv4Prefix::host(address), |(_, prefix)| prefix);
+            if let Err(mistake) = check_host(address, prefix) {
+                mistakes.note(&peer.span, mistake);
+            }
+            if ports.addresses().any(|(_, own)| own.addr() == address) {
+                mistakes.note(
+                    &peer.span,
+                    Mistake::new(
+                        format!("peer {address} is this router itself"),
+                        "name the other routers only",
+                    ),
+                );
+            }
         }
     }
 
@@ -380,6 +412,9 @@ impl VirtualRouterConfig {
     }
 }
 
+/// The most peers that [`vrrpd::Config::validate`] takes.
+const UNICAST_PEERS_MAX: usize = 255;
+
 /// What a sleep of the workers has to leave of an advertisement interval: a frame is known to be taken after some three of them.
 const SLEEPS_PER_INTERVAL: u32 = 5;
 
@@ -390,6 +425,7 @@ pub(super) fn check(
     mistakes: &mut Mistakes,
 ) {
     let mut seen = HashSet::new();
+    let mut answered_for = HashMap::new();
     load_sharing::check_follow(routers, ports, mistakes);
     for router in routers {
         router.check(ports, mistakes);
@@ -422,6 +458,25 @@ pub(super) fn check(
                     "give every virtual router of a port a VRID of its own",
                 ),
             );
+            continue;
+        }
+        for address in &router.virtual_addresses {
+            let other = answered_for
+                .insert((&router.port.value, address.value), router.vrid.value)
+                .filter(|other| *other != router.vrid.value);
+            if let Some(other) = other {
+                mistakes.note(
+                    &address.span,
+                    Mistake::new(
+                        format!(
+                            "{} is a virtual address of VRID {other} on port \"{}\" already",
+                            address.value,
+                            router.port.value.escape_debug()
+                        ),
+                        "give every virtual address to one virtual router, once",
+                    ),
+                );
+            }
         }
     }
 }
