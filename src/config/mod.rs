@@ -5,6 +5,7 @@
 
 mod announcement;
 mod device;
+mod file;
 mod load_sharing;
 mod machine;
 mod mistake;
@@ -19,7 +20,6 @@ mod virtual_router;
 #[cfg(test)]
 mod tests;
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -46,6 +46,9 @@ pub use virtual_router::VirtualRouterConfig;
 
 use port::Ports;
 use section::{Mistakes, Section};
+
+/// The largest configuration file: a million routes have room.
+const FILE_OCTETS_MAX: u64 = 64 << 20;
 
 /// A configuration without a mistake.
 ///
@@ -93,7 +96,10 @@ fn remedy(source: &io::Error) -> &'static str {
         io::ErrorKind::NotFound => "give the path of a configuration file with -c",
         io::ErrorKind::PermissionDenied => "run as a user who may read it",
         io::ErrorKind::InvalidData => "save the file as UTF-8",
-        io::ErrorKind::IsADirectory => "give the path of a file, not of a directory",
+        io::ErrorKind::InvalidInput => {
+            "give the path of a file, not of a directory, a pipe or a device"
+        }
+        io::ErrorKind::FileTooLarge => "make sure that this is the configuration file",
         _ => "make the file readable",
     }
 }
@@ -116,10 +122,15 @@ impl Config {
     /// # Errors
     /// The file cannot be read, or has mistakes: all of them.
     pub fn load(path: &Path, machine: &Machine) -> Result<Self, LoadError> {
-        let text = fs::read_to_string(path).map_err(|source| LoadError::Unreadable {
-            path: path.to_owned(),
-            source,
-        })?;
+        let text = file::read(path, FILE_OCTETS_MAX)
+            .and_then(|octets| {
+                String::from_utf8(octets)
+                    .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+            })
+            .map_err(|source| LoadError::Unreadable {
+                path: path.to_owned(),
+                source,
+            })?;
         Self::parse(&path.display().to_string(), &text, machine).map_err(LoadError::Mistakes)
     }
 

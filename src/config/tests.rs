@@ -1,6 +1,7 @@
 //! Configurations right and wrong: what each says, and where each mistake is found.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 
 use proptest::prelude::*;
 
@@ -255,6 +256,7 @@ const WRONG: &[Wrong] = &[
     Wrong("vrid = 7", "vrid = 7\nload-sharing = { keys = [{ id = 0, secret = \"0123456789abcdef\" }] }", "0, sec", "`id`: 0 is out of range", "1 to 255"),
     Wrong("vrid = 7", "vrid = 7\nload-sharing = { keys = [{ id = 1 }] }", "{ id = 1", "has no `secret`", "secret-file"),
     Wrong("vrid = 7", "vrid = 7\nload-sharing = { keys = [{ id = 1, secret-file = \"/none.key\" }] }", "\"/none.key\"", "cannot read /none.key", "may read"),
+    Wrong("vrid = 7", "vrid = 7\nload-sharing = { keys = [{ id = 1, secret-file = \"/dev/zero\" }] }", "\"/dev/zero\"", "cannot read /dev/zero: it is no regular file", "may read"),
     Wrong("vrid = 7", "vrid = 7\nload-sharing = { keys = [{ id = 1, secret = \"0123456789abcdef\" }], authentication = \"none\" }", "\"none\"", "no authentication is wanted", "keep either"),
     Wrong("vrid = 7", "vrid = 7\nload-sharing = { keys = [{ id = 1, secret = \"0123456789abcdef\" }, { id = 1, secret = \"0123456789abcdef\" }] }", "1, secret = \"0123456789abcdef\" }]", "two keys with the id 1", "id of its own"),
     Wrong("vrid = 7", "vrid = 7\nload-sharing = { authentication = \"none\", mode = \"sequenz\" }", "\"sequenz\"", "is none of \"sequence\", \"timer\"", "did you mean \"sequence\"?"),
@@ -373,6 +375,33 @@ fn a_file_that_cannot_be_read_is_named_with_a_remedy() {
         directory.to_string().contains("not of a directory"),
         "{directory}"
     );
+}
+
+/// A file of this test's own under a name of its own.
+fn scratch(name: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("manifold-config-{}-{name}", std::process::id()))
+}
+
+#[test]
+fn a_pipe_that_nobody_writes_to_is_refused_and_holds_nobody_up() {
+    let pipe = scratch("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let refused = Config::load(&pipe, &machine()).unwrap_err().to_string();
+    fs::remove_file(&pipe).unwrap();
+    assert!(
+        refused.contains("no regular file") && refused.contains("not of a directory, a pipe"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn a_file_larger_than_any_configuration_is_refused() {
+    let large = scratch("large");
+    let file = fs::File::create(&large).unwrap();
+    file.set_len(FILE_OCTETS_MAX + 1).unwrap();
+    let refused = Config::load(&large, &machine()).unwrap_err().to_string();
+    fs::remove_file(&large).unwrap();
+    assert!(refused.contains("more than 67108864 octets"), "{refused}");
 }
 
 proptest! {

@@ -2,7 +2,6 @@
 //! nothing.
 
 use std::fmt;
-use std::fs;
 use std::path::PathBuf;
 
 use serde::ser::SerializeMap;
@@ -11,6 +10,7 @@ use toml::de::DeValue;
 use vrrpd::sharing::wire::{Key, SECRET_LEN_MIN};
 use vrrpd::{Family, Vrid};
 
+use crate::config::file;
 use crate::config::mistake::{Located, Mistake};
 use crate::config::section::{Mistakes, Section};
 use crate::config::value;
@@ -196,11 +196,7 @@ fn secret_file(value: &DeValue<'_>) -> Result<(Secret, PathBuf), Mistake> {
     if !path.is_absolute() {
         return Err(named(&"it is no absolute path"));
     }
-    let length = fs::metadata(&path).map_err(|error| named(&error))?.len();
-    if length > SECRET_FILE_OCTETS_MAX {
-        return Err(named(&format_args!("it has {length} octets")));
-    }
-    let mut octets = fs::read(&path).map_err(|error| named(&error))?;
+    let mut octets = file::read(&path, SECRET_FILE_OCTETS_MAX).map_err(|error| named(&error))?;
     while octets
         .pop_if(|octet| matches!(octet, b'\n' | b'\r'))
         .is_some()
