@@ -27,7 +27,9 @@ pub use port::{
 pub use prefetch::prefetch;
 pub use table::Table;
 pub use telemetry::{Dictionary, Telemetry, Value};
-pub use thread::{RegisterError, Registration, schedule_realtime, tsc_cycles, tsc_hz};
+pub use thread::{
+    RegisterError, Registration, close_descriptors_on_exec, schedule_realtime, tsc_cycles, tsc_hz,
+};
 pub use vectors::{Compute, top_bits, with_vectors};
 
 use std::ffi::{CStr, CString, c_char, c_int};

@@ -2,6 +2,7 @@
 //! own, so that none can delay the protocol, and without a shell, so that nothing in them is interpreted.
 
 use std::io;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -9,6 +10,9 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use dataplane::dpdk::close_descriptors_on_exec;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use thiserror::Error;
 use vrrpd::{State, Transition};
 
@@ -113,7 +117,7 @@ impl HookCounters {
 }
 
 impl HookRunner {
-    /// Starts the thread; a command that runs for longer than `time_limit` is killed.
+    /// Starts the thread; a command that runs for longer than `time_limit` is killed with all that it has started.
     ///
     /// # Errors
     ///
@@ -223,9 +227,14 @@ impl Shared {
         if self.ending.load(Ordering::Relaxed) {
             return Err(HookError::Ending);
         }
+        if let Err(error) = close_descriptors_on_exec() {
+            tracing::debug!("hooks inherit descriptors: {error}");
+        }
         let mut child = Command::new(program)
             .args(arguments)
             .envs(call.environment())
+            // So that it can be killed with all that it has started.
+            .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -250,16 +259,22 @@ impl Shared {
     }
 }
 
+/// Kills the command's process group, which is not given to another one before the command itself has been waited for.
 fn killed(child: &mut Child, reason: HookError) -> Result<(), HookError> {
-    child.kill()?;
+    killpg(Pid::from_raw(child.id().cast_signed()), Signal::SIGKILL).map_err(io::Error::from)?;
     child.wait()?;
     Err(reason)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::os::fd::{AsFd, AsRawFd};
+
+    use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+    use nix::poll::{PollFd, PollFlags, poll};
     use vrrpd::{Cause, Time};
+
+    use super::*;
 
     const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -345,6 +360,36 @@ mod tests {
             dropped: 0,
         };
         assert_eq!(counted(Duration::from_millis(20), calls), expected);
+    }
+
+    #[test]
+    fn what_a_command_has_started_is_killed_with_it() {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let open = format!(
+            "exec 9>/proc/{}/fd/{}",
+            std::process::id(),
+            writer.as_raw_fd()
+        );
+        let script = format!("{open}; sleep 1000 & wait");
+        let calls = vec![call(&["sh", "-c", &script])];
+        assert_eq!(counted(Duration::from_millis(500), calls).failed, 1);
+        drop(writer);
+        // There is an event once nobody has the pipe's other end open any more.
+        let mut watched = [PollFd::new(reader.as_fd(), PollFlags::POLLIN)];
+        assert_eq!(poll(&mut watched, 20_000_u16), Ok(1));
+    }
+
+    #[test]
+    fn a_command_inherits_no_descriptor_but_the_standard_ones() {
+        let (_reader, writer) = std::io::pipe().unwrap();
+        fcntl(&writer, FcntlArg::F_SETFD(FdFlag::empty())).unwrap();
+        let script = format!("[ ! -e /proc/self/fd/{} ]", writer.as_raw_fd());
+        let expected = HookCounters {
+            run: 1,
+            ..HookCounters::default()
+        };
+        let calls = vec![call(&["sh", "-c", &script])];
+        assert_eq!(counted(PATIENCE, calls), expected);
     }
 
     #[test]
