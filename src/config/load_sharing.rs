@@ -158,6 +158,10 @@ fn serialize_match<S: Serializer>(on: &MatchOn, serializer: S) -> Result<S::Ok, 
     serializer.serialize_str(word.map_or("source", |(word, _)| word))
 }
 
+/// Every move takes 16 octets of each worker for each, which the control thread touches at once: a mebibyte is a fraction of a
+/// millisecond.
+const RECORDING_ROOM_MAX: u32 = 65_536;
+
 impl LoadSharingConfig {
     /// What `review-difference-percent` can be.
     pub const DIFFERENCE_PERCENT: RangeInclusive<u16> = 2..=1000;
@@ -236,7 +240,7 @@ impl LoadSharingConfig {
                     mistakes,
                     "recording-room",
                     4096,
-                    value::integer(64..=1_048_576, "packets"),
+                    value::integer(64..=RECORDING_ROOM_MAX, "packets"),
                 )
                 .value,
             end_systems_max: table

@@ -261,6 +261,7 @@ const WRONG: &[Wrong] = &[
     Wrong("vrid = 7", "vrid = 7\nload-sharing = { keys = [{ id = 1, secret = \"0123456789abcdef\" }, { id = 1, secret = \"0123456789abcdef\" }] }", "1, secret = \"0123456789abcdef\" }]", "two keys with the id 1", "id of its own"),
     Wrong("vrid = 7", "vrid = 7\nload-sharing = { authentication = \"none\", mode = \"sequenz\" }", "\"sequenz\"", "is none of \"sequence\", \"timer\"", "did you mean \"sequence\"?"),
     Wrong("vrid = 7", "vrid = 7\nload-sharing = { authentication = \"none\", delivery = \"steer\" }", "\"steer\"", "is none of \"flood\"", "choose one of \"flood\""),
+    Wrong("vrid = 7", "vrid = 7\nload-sharing = { authentication = \"none\", recording-room = 65537 }", "65537", "`recording-room`: 65537 is out of range", "choose 64 to 65536 packets"),
     Wrong("vrid = 7", "vrid = 7\nload-sharing = { authentication = \"none\", router-id = \"0.0.0.0\" }", "\"0.0.0.0\" }", "names no router", "leave `router-id` out"),
     Wrong("vrid = 7", "vrid = 7\nload-sharing = { authentication = \"none\", plain-members = [\"198.51.100.1\"] }", "\"198.51.100.1\"] }", "in no prefix of port \"lan\"", "on this link"),
     Wrong("vrid = 7", "vrid = 7\nload-sharing = { authentication = \"none\", end-systems = [\"10.0.0.1\"] }", "\"10.0.0.1\"", "in no prefix of port \"lan\"", "behind a further router"),

@@ -55,7 +55,7 @@ pub enum EalError {
     },
     /// The memory asked for is not to be had.
     #[error(
-        "the EAL gets no memory. Ask for less (`memory-mib` in [eal], `mbufs` in \
+        "the EAL gets no memory. Ask for less (`memory-mib` in [eal]; `backlog`, `mbufs` or `count` in \
          [workers]), or reserve more huge pages (sysctl vm.nr_hugepages)"
     )]
     Memory {

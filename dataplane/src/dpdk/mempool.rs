@@ -14,7 +14,8 @@ const HEADROOM: u16 = dpdk_sys::shim_layout::SHIM_PKTMBUF_HEADROOM as u16;
 /// Why a pool could not be made.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
-    "no memory for {mbufs} packet buffers of {data_room} octets ({errno}); reserve more huge pages, ask for fewer buffers, or give more memory with -m"
+    "no memory for {mbufs} packet buffers of {data_room} octets ({errno}). Ask for fewer (`backlog`, `mbufs` or `count` in \
+     [workers]), give more memory (`memory-mib` in [eal]), or reserve more huge pages (sysctl vm.nr_hugepages)"
 )]
 pub struct MempoolError {
     mbufs: u32,
