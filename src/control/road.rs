@@ -105,6 +105,12 @@ impl Workers for Road {
         self.dataplane.settle_neighbour(Neighbour { port, address });
     }
 
+    fn receive_virtual_mac(&mut self, group: GroupKey) -> Result<(), String> {
+        self.dataplane
+            .receive_virtual_mac(group.port, group.vrid)
+            .map_err(|error| error.to_string())
+    }
+
     fn set_charge(&mut self, group: GroupKey, charge: Option<Charge>) {
         let GroupKey { port, vrid } = group;
         let charge = charge.map(|charge| {

@@ -15,7 +15,7 @@ use vrrpd::{Moment, Time};
 use super::host::{self, HostConfig, HostStack, PortIndex, Route};
 use super::plan;
 use super::routes::{Change, RouteTable, derive};
-use super::vrrp::{self, ApplyError, Charge, GroupKey, HookCall, Taken, Vrrp};
+use super::vrrp::{self, ApplyError, Charge, GroupConfig, GroupKey, HookCall, Taken, Vrrp};
 use crate::config::Config;
 
 /// Addresses of unknown end systems looked at in a round.
@@ -43,6 +43,13 @@ pub trait Workers {
     /// Has packets that wait for a neighbour go on, by what the workers know of it. [`set_neighbour`](Workers::set_neighbour) with a link address does
     /// that too.
     fn settle_neighbour(&mut self, _: PortIndex, _: Ipv4Addr) {}
+    /// Has the port receive frames to the virtual MAC of a group.
+    ///
+    /// # Errors
+    /// Why it cannot, in words.
+    fn receive_virtual_mac(&mut self, _: GroupKey) -> Result<(), String> {
+        Ok(())
+    }
     /// Tells who routes what is sent to a virtual MAC; `None`: nobody knows it any more.
     fn set_charge(&mut self, group: GroupKey, charge: Option<Charge>);
     /// Changes routes, in the order given.
@@ -103,6 +110,19 @@ pub enum ConfigureError {
     /// The protocol refuses a virtual router.
     #[error(transparent)]
     VirtualRouters(#[from] ApplyError),
+    /// A port cannot receive what is sent to a virtual router: as its master this router would lose it all.
+    #[error(
+        "port {port_name} cannot receive frames to the virtual MAC of VRID {vrid}: {reason}\n  \
+         remedy: have the virtual router on a port whose driver has a filter of MAC addresses or a promiscuous mode"
+    )]
+    VirtualMac {
+        /// The virtual router.
+        vrid: u8,
+        /// The port's name.
+        port_name: String,
+        /// What the driver says.
+        reason: String,
+    },
     /// The workers' table refuses the routes.
     #[error("the routes do not fit: {0}")]
     Routes(String),
@@ -144,7 +164,7 @@ impl<P: AsRef<[u8]> + AsMut<[u8]>> Router<P> {
         let at = at.into();
         let ports = plan::ports(config, macs);
         let groups = plan::groups(config);
-        // The routes first, because they may not fit; they are put back if the protocol refuses.
+        // The routes first, because they may not fit; they are put back if a port or the protocol refuses.
         let virtuals: Vec<host::Virtual> = groups
             .iter()
             .map(|group| group.as_virtual(false, false))
@@ -154,6 +174,7 @@ impl<P: AsRef<[u8]> + AsMut<[u8]>> Router<P> {
         workers
             .change_routes(&changes)
             .map_err(ConfigureError::Routes)
+            .and_then(|()| receive_virtual_macs(&groups, workers))
             .and_then(|()| Ok(self.vrrp.apply(at, &ports, groups)?))
             .inspect_err(|_| self.put_back(&changes, workers))?;
         for change in changes {
@@ -453,6 +474,21 @@ impl<P: AsRef<[u8]> + AsMut<[u8]>> Router<P> {
         self.host.clear_counters();
         self.vrrp.clear_counters(at);
     }
+}
+
+fn receive_virtual_macs(
+    groups: &[GroupConfig],
+    workers: &mut impl Workers,
+) -> Result<(), ConfigureError> {
+    groups.iter().try_for_each(|group| {
+        workers
+            .receive_virtual_mac(group.key())
+            .map_err(|reason| ConfigureError::VirtualMac {
+                vrid: group.key().vrid,
+                port_name: group.port_name.clone(),
+                reason,
+            })
+    })
 }
 
 #[cfg(test)]

@@ -212,24 +212,14 @@ impl Dataplane {
         vrid: u8,
         group: Option<Group>,
     ) -> Result<(), PortError> {
-        let Some(open) = self.ports.get_mut(usize::from(port)) else {
-            return Ok(());
-        };
-        let before = self
-            .tables
-            .load()
-            .ports
-            .get(usize::from(port))
-            .is_some_and(|port| port.has_group(vrid));
-        if before != group.is_some() && !open.receives_everything {
-            let mac = MacAddr::virtual_v4(vrid);
-            if group.is_none() {
-                // A driver that cannot forget an address costs nothing: the road discards what comes to it.
-                let _ = open.port.remove_mac(mac);
-            } else if open.port.add_mac(mac).is_err() {
-                open.port.receive_everything()?;
-                open.receives_everything = true;
-            }
+        if group.is_some() {
+            self.receive_virtual_mac(port, vrid)?;
+        } else if self.has_group(port, vrid)
+            && let Some(open) = self.ports.get_mut(usize::from(port))
+            && !open.receives_everything
+        {
+            // A driver that cannot forget an address costs nothing: the road discards what comes to it.
+            let _ = open.port.remove_mac(MacAddr::virtual_v4(vrid));
         }
         self.publish(|tables| {
             if let Some(table) = tables.ports.get_mut(usize::from(port)) {
@@ -238,6 +228,32 @@ impl Dataplane {
         });
         self.end_releases();
         Ok(())
+    }
+
+    /// Has a port receive frames to the virtual MAC of a virtual router, which [`Dataplane::set_group`] does too: by the driver's filter of addresses, or by receiving
+    /// everything if that has no room. Until there is such a group they are discarded.
+    ///
+    /// # Errors
+    /// The driver can do neither.
+    pub fn receive_virtual_mac(&mut self, port: u16, vrid: u8) -> Result<(), PortError> {
+        let is_received = self.has_group(port, vrid);
+        let Some(open) = self.ports.get_mut(usize::from(port)) else {
+            return Ok(());
+        };
+        if !is_received
+            && !open.receives_everything
+            && open.port.add_mac(MacAddr::virtual_v4(vrid)).is_err()
+        {
+            open.port.receive_everything()?;
+            open.receives_everything = true;
+        }
+        Ok(())
+    }
+
+    fn has_group(&self, port: u16, vrid: u8) -> bool {
+        let tables = self.tables.load();
+        let port = tables.ports.get(usize::from(port));
+        port.is_some_and(|port| port.has_group(vrid))
     }
 
     /// Replaces the verdict table of a group; none if there is no such group. It is in force once it

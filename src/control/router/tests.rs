@@ -18,6 +18,8 @@ struct Noted {
     charges: BTreeMap<GroupKey, Option<Charge>>,
     routes: RouteTable,
     routes_max: Option<usize>,
+    /// Whether the ports receive nothing but what is for their own address.
+    deaf: bool,
     hooks: Vec<HookCall>,
     verdicts: BTreeMap<GroupKey, Arc<VerdictTable>>,
     handovers: VecDeque<(HandoverId, HandoverDone)>,
@@ -37,6 +39,13 @@ impl Workers for Noted {
 
     fn set_neighbour(&mut self, _: PortIndex, address: Ipv4Addr, mac: Option<MacAddr>) {
         self.neighbours.insert(address, mac);
+    }
+
+    fn receive_virtual_mac(&mut self, _: GroupKey) -> Result<(), String> {
+        if self.deaf {
+            return Err("no filter".to_owned());
+        }
+        Ok(())
     }
 
     fn set_charge(&mut self, group: GroupKey, charge: Option<Charge>) {
@@ -272,5 +281,23 @@ fn routes_that_do_not_fit_change_nothing() {
     assert!(router.routes().iter().eq(before.iter().copied()));
     assert!(workers.routes.iter().eq(before));
     assert_eq!(router.vrrp().groups().count(), 1);
+    assert_eq!(workers.charges.len(), 1);
+}
+
+#[test]
+fn a_virtual_router_whose_mac_its_port_cannot_receive_is_refused_and_changes_nothing() {
+    let (mut router, mut workers) = running();
+    let before: Vec<_> = router.routes().iter().collect();
+    workers.deaf = true;
+    let more = TEXT.replace("vrid = 7", "vrid = 8").replace("2.1\"", "2.9\"");
+    let refused = router
+        .configure(Time::ZERO, &config(&more), &[MAC], &mut workers)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        refused.contains("port lan cannot receive frames to the virtual MAC of VRID 8: no filter"),
+        "{refused}"
+    );
+    assert!(workers.routes.iter().eq(before));
     assert_eq!(workers.charges.len(), 1);
 }
