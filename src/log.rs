@@ -1,4 +1,7 @@
 //! The log: events of `tracing` as lines on standard error, in the form and from the level that the configuration names.
+//! A thread writes them, because a terminal that is held, a full pipe or a stalled collector would stop the control loop.
+
+mod lines;
 
 use std::io::{self, IsTerminal};
 
@@ -6,6 +9,8 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt, reload};
+
+pub use lines::Writer;
 
 use crate::config::{LogConfig, LogFormat, LogLevel};
 
@@ -16,12 +21,21 @@ pub struct Log {
 }
 
 impl Log {
-    /// Starts the log. A log that runs already stays, with its own level and form.
-    #[must_use]
-    pub fn start(config: &LogConfig) -> Self {
+    /// Starts the log. A log that runs already stays, with its own level and form. What has been logged is written when the
+    /// [`Writer`] is dropped.
+    ///
+    /// # Errors
+    /// The system has no thread to give.
+    pub fn start(config: &LogConfig) -> io::Result<(Self, Writer)> {
         let (filter, level) = reload::Layer::new(filter(config.level));
+        let (lines, writer) = lines::start(io::stderr(), |lost| {
+            tracing::warn!(
+                lost,
+                "lines of the log are lost, as standard error did not take them: {lost} since the start"
+            );
+        })?;
         let lines = fmt::layer()
-            .with_writer(io::stderr)
+            .with_writer(move || lines.clone())
             .with_ansi(io::stderr().is_terminal());
         let lines = match config.format {
             LogFormat::Text => lines.with_target(false).boxed(),
@@ -31,7 +45,7 @@ impl Log {
             .with(filter)
             .with(lines)
             .try_init();
-        Self { level }
+        Ok((Self { level }, writer))
     }
 
     /// Logs events from `level` on.

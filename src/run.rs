@@ -60,7 +60,8 @@ pub enum RunError {
 pub fn run(file: &Path, interactive: bool, eal_extra: &[String]) -> Result<(), RunError> {
     let machine = Machine::look();
     let config = Config::load(file, &machine)?;
-    let log = Log::start(&config.log);
+    // Ends last, so that everything is written before the caller says why the router did not start.
+    let (log, _writer) = Log::start(&config.log)?;
     let signals = Signals::catch()?;
     let (asker, requests) = request::queue(request::PATIENCE);
     // First of all, so that a second router on the same socket disturbs nothing of the first one's.

@@ -76,7 +76,10 @@ fn each_failing_start_names_its_cause_and_remedy() {
             null.replace("\"off\"", "\"off\"\nmemory-mib = 64")
                 .replace("[workers]", "[workers]\nmbufs = 1000000"),
             &[],
-            ["no memory for 1000000 packet buffers", "Ask for fewer (`backlog`, `mbufs`"],
+            [
+                "no memory for 1000000 packet buffers",
+                "Ask for fewer (`backlog`, `mbufs`",
+            ],
         ),
     ];
     for (configuration, eal, parts) in cases {

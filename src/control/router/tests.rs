@@ -289,7 +289,9 @@ fn a_virtual_router_whose_mac_its_port_cannot_receive_is_refused_and_changes_not
     let (mut router, mut workers) = running();
     let before: Vec<_> = router.routes().iter().collect();
     workers.deaf = true;
-    let more = TEXT.replace("vrid = 7", "vrid = 8").replace("2.1\"", "2.9\"");
+    let more = TEXT
+        .replace("vrid = 7", "vrid = 8")
+        .replace("2.1\"", "2.9\"");
     let refused = router
         .configure(Time::ZERO, &config(&more), &[MAC], &mut workers)
         .unwrap_err()
