@@ -2,7 +2,7 @@
 //! and time, and carried out by the workers. No clock, no thread, no DPDK: the loop brings frames and time, and
 //! [`Workers`] stands for the data plane.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
@@ -134,7 +134,7 @@ pub struct Router<P> {
     host: HostStack<P>,
     vrrp: Vrrp,
     routes: RouteTable,
-    /// Steps of moves that the workers had no room for.
+    /// Steps of moves that are yet to be asked for, or that the workers had no room for.
     steps: VecDeque<(HandoverId, Vec<u32>, HandoverStep)>,
 }
 
@@ -276,10 +276,16 @@ impl<P: AsRef<[u8]> + AsMut<[u8]>> Router<P> {
                 self.vrrp.published(group, taken);
             }
         }
-        while let Some((id, conditions, step)) = self.steps.pop_front() {
-            if let Err(step) = workers.hand_over(id, &conditions, step) {
-                self.steps.push_front((id, conditions, step));
-                break;
+        // A move's steps keep their order. Other moves' go on: what a refused step waits for may be one of theirs.
+        let mut refused = BTreeSet::new();
+        for (id, conditions, step) in std::mem::take(&mut self.steps) {
+            let asked = match refused.contains(&id) {
+                true => Err(step),
+                false => workers.hand_over(id, &conditions, step),
+            };
+            if let Err(step) = asked {
+                refused.insert(id);
+                self.steps.push_back((id, conditions, step));
             }
         }
     }

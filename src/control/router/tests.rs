@@ -22,7 +22,11 @@ struct Noted {
     deaf: bool,
     hooks: Vec<HookCall>,
     verdicts: BTreeMap<GroupKey, Arc<VerdictTable>>,
+    /// The steps asked for, and what is to be said of them.
+    asked: Vec<(HandoverId, HandoverStep)>,
     handovers: VecDeque<(HandoverId, HandoverDone)>,
+    /// Whether there is no room for another recording.
+    records_enough: bool,
     learned: VecDeque<Learned>,
 }
 
@@ -85,6 +89,10 @@ impl Workers for Noted {
         _: &[u32],
         step: HandoverStep,
     ) -> Result<(), HandoverStep> {
+        if self.records_enough && matches!(step, HandoverStep::StartRecording { .. }) {
+            return Err(step);
+        }
+        self.asked.push((id, step.clone()));
         let done = match step {
             HandoverStep::StartRecording { .. } => HandoverDone::Recording,
             HandoverStep::StopRecording => return Ok(()),
@@ -302,4 +310,30 @@ fn a_virtual_router_whose_mac_its_port_cannot_receive_is_refused_and_changes_not
     );
     assert!(workers.routes.iter().eq(before));
     assert_eq!(workers.charges.len(), 1);
+}
+
+#[test]
+fn a_move_that_waits_for_room_to_record_keeps_its_order_and_no_other_move_back() {
+    let (mut router, mut workers) = running();
+    let (waits, goes) = (HandoverId(1), HandoverId(2));
+    let start = || HandoverStep::StartRecording { room: 8 };
+    let steps = [
+        (waits, start()),
+        (goes, HandoverStep::Inspect),
+        (waits, HandoverStep::StopRecording),
+        (goes, HandoverStep::DropBacklog),
+    ];
+    let steps = steps.map(|(id, step)| (id, vec![1], step));
+    router.steps.extend(steps);
+    workers.records_enough = true;
+    router.publish(&mut workers);
+    let of_goes = [
+        (goes, HandoverStep::Inspect),
+        (goes, HandoverStep::DropBacklog),
+    ];
+    assert_eq!(std::mem::take(&mut workers.asked), of_goes);
+    workers.records_enough = false;
+    router.publish(&mut workers);
+    let of_waits = [(waits, start()), (waits, HandoverStep::StopRecording)];
+    assert_eq!(workers.asked, of_waits);
 }
