@@ -180,7 +180,8 @@ impl VirtualRouter {
     }
 
     /// Takes up a new configuration at run time. The state stays, unless what identifies the router on
-    /// the link changed (VRID, version, family, own address): then a master resigns, and the router starts anew.
+    /// the link changed (VRID, version, family, own address), or whether it may be master: then a master resigns, and the router
+    /// starts anew.
     ///
     /// # Errors
     ///
@@ -193,8 +194,11 @@ impl VirtualRouter {
     ) -> Result<(), ConfigError> {
         config.validate(local)?;
         self.observe(at.into());
-        let identity =
-            |config: &Config, local| (config.vrid, config.version.number(), config.family(), local);
+        let identity = |config: &Config, local| {
+            let version = config.version.number();
+            let family = config.family();
+            (config.vrid, version, family, config.candidate, local)
+        };
         let anew = identity(&config, local) != identity(&self.config, self.local);
         if anew {
             self.step(Event::Shutdown(Cause::Reconfigured));

@@ -208,6 +208,25 @@ fn a_reload_that_changes_the_identity_resigns_and_starts_anew() {
 }
 
 #[test]
+fn a_master_that_is_no_candidate_any_more_resigns_and_stays_backup() {
+    let mut lan = Lan::new([config(200, 1000), config(100, 1000)]);
+    lan.run(10 * SECOND);
+    assert_eq!(lan.masters(), [0]);
+    let server = Config {
+        candidate: false,
+        ..config(200, 1000)
+    };
+    lan.act(0, |router, now| {
+        router.reconfigure(now, server.clone(), address(0)).unwrap()
+    });
+    let resignation = lan.nodes[0].sent.last().unwrap();
+    assert_eq!(resignation.1.payload[2], 0);
+    lan.run(10 * SECOND);
+    assert_eq!(lan.masters(), [1]);
+    assert_eq!(lan.nodes[0].router().state(), State::Backup);
+}
+
+#[test]
 fn a_wrong_configuration_changes_nothing() {
     let mut router = VirtualRouter::new(config(200, 1000), address(0), Time::ZERO).unwrap();
     router.port_link(Time::ZERO, true);
