@@ -105,6 +105,34 @@ fn a_skewed_load_is_rebalanced_by_itself_without_harming_a_packet_and_then_left_
 }
 
 #[test]
+fn an_authority_that_was_restarted_gets_the_figures_of_now_and_not_those_of_its_former_life() {
+    // Nobody asks but the operator, so that either life makes one request.
+    let mut lan = settled(Settings {
+        review: Config {
+            rate_bit_per_s: None,
+            overflows_per_s: None,
+            ..settings(3).review
+        },
+        ..settings(3)
+    });
+    let carried = |lan: &mut Lan| {
+        lan.run(HOLD);
+        lan.act(0, |sharing, now| sharing.review_now(now)).unwrap();
+        lan.run_until(10 * HOLD, |lan| lan.sharing(0).last_review().is_some());
+        let review = lan.sharing(0).last_review().unwrap();
+        review.routers[&router(2)].bit_per_s
+    };
+    let before = carried(&mut lan);
+    lan.settings.octets = vec![600; lan.settings.hosts];
+    lan.crash(0);
+    lan.start(0);
+    lan.run(HOLD);
+    lan.run_until(3_000 * MS, Lan::is_settled);
+    let after = carried(&mut lan);
+    assert!(after > 3 * before, "{after} bit/s, {before} before");
+}
+
+#[test]
 fn what_the_operator_moves_moves_nothing_else_until_a_review() {
     let mut lan = settled(settings(8));
     skew(&mut lan, 1);

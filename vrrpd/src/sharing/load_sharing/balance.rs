@@ -10,7 +10,7 @@ use super::{Event, LoadSharing, MoveError};
 use crate::Time;
 use crate::sharing::allocation::{Load, Measure};
 use crate::sharing::monitor::{Monitor, PARTS, Totals};
-use crate::sharing::names::{Condition, RouterId, Seen};
+use crate::sharing::names::{BootId, Condition, RouterId, Seen};
 use crate::sharing::refusal::Refusal;
 use crate::sharing::review::{
     self, Collected, Collector, Decision, Reliefs, RouterLoad, Start, Verdict, Watch,
@@ -44,6 +44,8 @@ pub(super) struct Balance {
 #[derive(Debug)]
 struct Answering {
     to: RouterId,
+    /// Which life of it: each counts its requests from the first.
+    boot: BootId,
     request: u32,
     fragments: Vec<Body>,
     next: usize,
@@ -243,7 +245,8 @@ impl LoadSharing {
         }
         let RateRequest { request } = request;
         if let Some(answering) = &mut self.balance.answering
-            && (answering.to, answering.request) == (head.router, request)
+            && (answering.to, answering.boot, answering.request)
+                == (head.router, head.boot, request)
         {
             // The same answer to every repetition, but not twice at the same time.
             if answering.next == answering.fragments.len() {
@@ -269,6 +272,7 @@ impl LoadSharing {
         };
         self.balance.answering = Some(Answering {
             to: head.router,
+            boot: head.boot,
             request,
             fragments: self.split(Body::RateResponse(response)),
             next: 0,
