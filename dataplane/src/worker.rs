@@ -78,10 +78,11 @@ impl Worker {
         let mut tables = Cache::new(&*tables);
         let mut packets = Packets::new();
         while !shared.is_stopping() {
+            // In this order, so that what the control thread sends finds the room that others leave. And before the tables, so that no command is
+            // followed by packets under tables older than it: what is to be dropped is not held again.
+            let mut moved = drain_backlog(&mut self.egress, &mut self.doors) + self.take_commands();
             let tables: &Tables = tables.load();
             shared.taken_up.set(tables.generation);
-            // In this order, so that what the control thread sends finds the room that others leave.
-            let mut moved = drain_backlog(&mut self.egress, &mut self.doors) + self.take_commands();
             if !self.doors.part.is_idle() || self.doors.backlog.awaits_any() {
                 moved += self.begin_round(tables, &mut packets);
             }

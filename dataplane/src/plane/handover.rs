@@ -20,7 +20,7 @@ pub(super) type Handovers = Steps<Mark>;
 impl Dataplane {
     /// Has every worker do a step of a hand-over, for the conditions with these counters;
     /// [`poll_handovers`](Dataplane::poll_handovers) says when it is done. Steps are taken up in their order, and none is done
-    /// before every table that was published earlier is [taken up](Dataplane::has_taken_up).
+    /// before every table that was published earlier is [taken up](Dataplane::has_taken_up). After a step a worker takes no packet under an older one.
     ///
     /// One router gives conditions away: it publishes them as watched and asks for `StartRecording`; then
     /// `EmptyReceiveQueues`, publishes [`Verdict::Discard`](crate::verdict::Verdict) (still watched), `DrainBacklog`, `Inspect`.

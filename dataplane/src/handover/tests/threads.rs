@@ -91,11 +91,12 @@ impl Router {
         let mut backlog: Backlog<Ip> = Backlog::new(1024, 1);
         let mut sent = Vec::new();
         while !self.stop.load(Ordering::Acquire) {
-            let tables: &Tables = tables.load();
-            meeting.taken_up.set(tables.generation);
             while let Some(order) = meeting.commands.pop() {
                 part.obey(order, &mut backlog, drop);
             }
+            yield_now();
+            let tables: &Tables = tables.load();
+            meeting.taken_up.set(tables.generation);
             part.begin_round(tables.generation);
             part.release(&mut backlog, BURST, |held, is_dropped| {
                 if !is_dropped {
@@ -126,7 +127,6 @@ impl Router {
             while let Some(answer) = part.poll_answer() {
                 meeting.replies.push(answer).expect("room for an answer");
             }
-            yield_now();
         }
         assert_eq!(backlog.held(), 0, "packets are held for good");
         sent
@@ -160,14 +160,19 @@ impl<'a> Control<'a> {
 
     /// As `Dataplane::set_verdicts`, until it is taken up.
     fn publish(&mut self, verdict: Verdict, watched: bool) {
+        self.set(verdict, watched);
+        while !self.router.grace.has_passed(self.generation) {
+            yield_now();
+        }
+    }
+
+    /// As `Dataplane::set_verdicts`.
+    fn set(&mut self, verdict: Verdict, watched: bool) {
         self.generation += 1;
         let tables = tables(self.generation, verdict, watched);
         let is_held = tables.verdicts.holds(CONDITIONS[0]);
         self.router.tables.store(Arc::new(tables));
         self.steps.end_releases(self.generation, |_| is_held);
-        while !self.router.grace.has_passed(self.generation) {
-            yield_now();
-        }
     }
 
     /// As `Dataplane::hand_over` and `poll_handovers`, until it is done.
@@ -300,4 +305,28 @@ fn workers_that_claim_the_same_listed_packet_drop_as_many_as_are_listed() {
         sent.map(|sent| sent.expect("a worker")).sum()
     });
     assert_eq!(sent, WORKERS * held - listed);
+}
+
+#[test]
+fn between_threads_nothing_is_held_behind_a_drop_that_follows_the_end_of_the_hold_at_once() {
+    for _ in 0..if cfg!(miri) { 1 } else { 100 } {
+        let router = Router::new(Verdict::Hold);
+        scope(|scope| {
+            let workers = start(scope, &router);
+            for number in 0..PACKETS {
+                for (flow, meeting) in (0..FLOWS).zip(&router.meetings) {
+                    let packet = (flow, tcp(flow, number));
+                    meeting.queue.push(packet).expect("room for a packet");
+                }
+            }
+            let mut control = Control::new(&router);
+            control.set(Verdict::Discard, false);
+            control.step(HandoverStep::DropBacklog);
+            control.step(HandoverStep::EmptyReceiveQueues);
+            router.stop.store(true, Ordering::Release);
+            for worker in workers {
+                assert_eq!(worker.join().expect("a worker"), []);
+            }
+        });
+    }
 }
