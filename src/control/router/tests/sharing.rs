@@ -336,3 +336,152 @@ fn a_router_whose_carrier_side_is_down_takes_no_share_on_the_lan() {
     rounds(&mut router, &mut workers, now, 300);
     assert_eq!(weight(&router), Some(100));
 }
+
+/// Two routers on the LAN that share its end systems.
+struct Pair {
+    routers: [(Router<Vec<u8>>, Noted); 2],
+    /// Whether the second has a link.
+    is_linked: bool,
+    now: Time,
+}
+
+/// What `routers` of a pair are configured with, one of them by its number.
+fn text_of_pair(number: usize, load_sharing: &str) -> String {
+    format!(
+        r#"
+        [[port]]
+        name = "lan"
+        device = "net_null0"
+        addresses = ["192.0.2.{}/28"]
+        [[virtual-router]]
+        vrid = 7
+        port = "lan"
+        virtual-addresses = ["192.0.2.1"]
+        advertisement-interval = "20ms"
+        {load_sharing}"#,
+        number + 2
+    )
+}
+
+const SHARED: &str = r#"
+        [virtual-router.load-sharing]
+        authentication = "none"
+        end-systems = ["192.0.2.9", "192.0.2.10"]"#;
+
+impl Pair {
+    /// The first is in charge of everything, and the other is about to come.
+    fn new() -> Self {
+        let routers =
+            [7, 8].map(|seed| (Router::new(HostConfig::default(), seed), Noted::default()));
+        let mut pair = Self {
+            routers,
+            is_linked: false,
+            now: Time::ZERO,
+        };
+        for number in 0..2 {
+            pair.configure(number, SHARED);
+        }
+        pair.routers[0].0.on_link(pair.now, LAN, true);
+        for _ in 0..500 {
+            pair.round();
+        }
+        pair.routers[1].0.on_link(pair.now, LAN, true);
+        pair.is_linked = true;
+        pair
+    }
+
+    fn configure(&mut self, number: usize, load_sharing: &str) {
+        let (router, workers) = &mut self.routers[number];
+        let mac = MacAddr([2, 0, 0, 0, 0, number as u8 + 2]);
+        let config = config(&text_of_pair(number, load_sharing));
+        router
+            .configure(self.now, &config, &[mac], workers)
+            .unwrap();
+        router.publish(workers);
+    }
+
+    /// A millisecond, with a round of either's control loop; what one sends the other hears.
+    fn round(&mut self) {
+        for number in 0..2 {
+            let (router, workers) = &mut self.routers[number];
+            self.now = rounds(router, workers, self.now, 1);
+            for (_, frame) in std::mem::take(&mut workers.frames) {
+                let is_vrrp = frame.get(23) == Some(&vrrpd::wire::PROTOCOL);
+                if is_vrrp && self.is_linked {
+                    self.routers[1 - number].0.on_vrrp(self.now, LAN, &frame);
+                }
+            }
+        }
+    }
+
+    fn until(&mut self, is_so: impl Fn(&Noted) -> bool, number: usize) {
+        for _ in 0..5000 {
+            if is_so(&self.routers[number].1) {
+                return;
+            }
+            self.round();
+        }
+        panic!("it never comes to that: {:?}", self.routers[number].1.asked);
+    }
+}
+
+/// Configurations by which sharing begins anew, or ends.
+const OTHERS: [&str; 3] = [
+    "",
+    r#"
+        [virtual-router.load-sharing]
+        authentication = "none"
+        router-id = "10.0.0.1"
+        end-systems = ["192.0.2.9", "192.0.2.10"]"#,
+    r#"
+        [virtual-router.load-sharing]
+        authentication = "none"
+        role = "substitution-server""#,
+];
+
+#[test]
+fn what_a_router_records_for_a_move_it_records_no_more_when_its_part_begins_anew() {
+    for other in OTHERS {
+        let mut pair = Pair::new();
+        let records = |asked: &(HandoverId, HandoverStep)| match asked {
+            (id, HandoverStep::StartRecording { .. }) => Some(*id),
+            _ => None,
+        };
+        pair.until(
+            |workers| workers.asked.iter().any(|asked| records(asked).is_some()),
+            0,
+        );
+        let recorded: Vec<HandoverId> =
+            pair.routers[0].1.asked.iter().filter_map(records).collect();
+        pair.configure(0, other);
+        let asked = &pair.routers[0].1.asked;
+        for id in recorded {
+            assert!(
+                asked.contains(&(id, HandoverStep::StopRecording)),
+                "{other}: {asked:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_a_router_holds_for_a_move_it_drops_when_its_part_begins_anew() {
+    use dataplane::verdict::Verdict;
+    for other in OTHERS {
+        let mut pair = Pair::new();
+        let holds = |workers: &Noted| {
+            let hosts = [9, 10].map(|host| Ipv4Addr::new(192, 0, 2, host).to_bits());
+            let mut tables = workers.verdicts.values();
+            tables.any(|table| {
+                hosts
+                    .iter()
+                    .any(|host| table.get(*host).verdict() == Verdict::Hold)
+            })
+        };
+        pair.until(holds, 1);
+        pair.configure(1, other);
+        let asked = &pair.routers[1].1.asked;
+        let drops = |(_, step): &(HandoverId, HandoverStep)| *step == HandoverStep::DropBacklog;
+        assert!(asked.iter().any(drops), "{other}: {asked:?}");
+    }
+}

@@ -10,7 +10,7 @@ use thiserror::Error;
 use vrrpd::sharing::load_sharing::MoveError;
 use vrrpd::sharing::names::{BootId, Condition, RouterId};
 use vrrpd::wire::TYPE_ADVERTISEMENT;
-use vrrpd::{Moment, Received, VirtualRouter};
+use vrrpd::{Moment, Received, State, VirtualRouter};
 
 use super::apply::{ApplyError, sharing_error};
 use super::{Charge, GroupKey, Output, Vrrp};
@@ -328,23 +328,26 @@ impl Vrrp {
             }
             _ => {}
         }
-        let before = group.sharing.take();
         let (state, is_master) = (group.router.state(), group.router.is_master());
-        self.forget_sharing(key, before);
-        let charge = match &config.sharing {
-            None if is_master => Charge::Ours,
-            None => Charge::Others,
+        let (next, charge) = match &config.sharing {
+            None if is_master => (None, Charge::Ours),
+            None => (None, Charge::Others),
             Some(wanted) => {
                 let boot = self.boots.next();
                 let mut sharing =
                     Sharing::new(at.now, wanted.clone(), boot, &mut self.numbers).map_err(named)?;
                 sharing.vrrp_changed(at.now, state, None, &mut self.numbers);
-                if let Some(group) = self.groups.get_mut(&key) {
-                    group.sharing = Some(sharing);
-                }
-                Charge::Shared(wanted.settings.match_on)
+                (Some(sharing), Charge::Shared(wanted.settings.match_on))
             }
         };
+        // What the workers have of the moves of the part before is abandoned, as when VRRP takes part no more.
+        self.share(key, |before, numbers| {
+            before.vrrp_changed(at.now, State::Initialise, None, numbers);
+        });
+        if let Some(group) = self.groups.get_mut(&key) {
+            let before = std::mem::replace(&mut group.sharing, next);
+            self.forget_sharing(key, before);
+        }
         self.outbox.push(Output::Charge {
             group: key,
             charge: Some(charge),

@@ -204,7 +204,12 @@ impl Verdicts {
 
     /// Gives all numbers back; the workers know the group no more.
     pub(super) fn end(self, numbers: &mut Numbers) {
-        for index in self.conditions.into_keys() {
+        let published = self.published.into_iter();
+        let unused = published
+            .map(|(_, publication)| publication)
+            .chain([self.next])
+            .flat_map(|publication| publication.unused);
+        for index in self.conditions.into_keys().chain(unused) {
             numbers.give_back(index);
         }
     }
@@ -299,6 +304,23 @@ mod tests {
         assert_eq!(numbers.take(), UNSHARED);
         verdicts.settle(|taken| taken <= 2, &mut numbers);
         assert_eq!(numbers.take(), 2);
+    }
+
+    #[test]
+    fn a_group_that_ends_gives_back_the_indices_too_that_it_has_just_stopped_using() {
+        // The unshared one, the rest's, and two more.
+        let mut numbers = Numbers::up_to(4);
+        let mut verdicts = verdicts(&mut numbers);
+        for condition in [of(A), of(B)] {
+            verdicts.set(condition, Some(moves::Verdict::Route), &mut numbers);
+        }
+        verdicts.set(of(A), None, &mut numbers);
+        published(&mut verdicts, 1);
+        verdicts.set(of(B), None, &mut numbers);
+        verdicts.end(&mut numbers);
+        let mut free: Vec<u32> = (0..4).map(|_| numbers.take()).collect();
+        free.sort_unstable();
+        assert_eq!(free, [UNSHARED, 1, 2, 3]);
     }
 
     #[test]
