@@ -80,6 +80,8 @@ pub struct Vrrp {
     /// Those whose last table the workers have yet to take up.
     settling: BTreeSet<GroupKey>,
     ties: Vec<Tie>,
+    /// Whether everything is to be given away, by groups too that begin later.
+    draining: bool,
 }
 
 #[derive(Clone, Copy, Debug)]

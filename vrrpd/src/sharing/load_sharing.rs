@@ -318,7 +318,7 @@ impl LoadSharing {
         Ok(())
     }
 
-    /// Gives away whatever this router is in charge of. [`Output::Drained`] says when that is over.
+    /// Gives away whatever this router is in charge of, and takes nothing more for as long as this exists. [`Output::Drained`] says when that is over.
     pub fn drain(&mut self, now: Time) {
         self.observe(now);
         if self.drain == Drain::No {

@@ -346,8 +346,8 @@ fn random_faults_end_with_one_table_and_every_end_system_served_once() {
             lan.plug(node, true);
             // Who drains goes on doing so until it is started anew.
             let drains = lan.nodes[node].as_ref().is_none_or(|node| {
-                node.sharing.as_ref().unwrap().state()
-                    == vrrpd::sharing::names::MemberState::Draining
+                let part = node.sharing.as_ref().unwrap();
+                part.is_drained() || part.state() == vrrpd::sharing::names::MemberState::Draining
             });
             if drains {
                 lan.start(node);

@@ -156,6 +156,28 @@ fn a_router_alone_is_drained_at_once() {
 }
 
 #[test]
+fn a_router_that_drains_takes_nothing_though_it_was_away_meanwhile() {
+    for stalls in [false, true] {
+        let mut lan = settled(Settings::new(7));
+        lan.act(1, |sharing, now| sharing.drain(now));
+        if stalls {
+            lan.freeze(1, 400 * MS);
+        } else {
+            lan.plug(1, false);
+            lan.run(400 * MS);
+            lan.plug(1, true);
+        }
+        lan.run(1_500 * MS);
+        assert!(lan.sharing(1).is_drained(), "{}", lan.state());
+        assert!(
+            (0..9).all(|number| matches!(lan.routing(host(number))[..], [0 | 2])),
+            "{}",
+            lan.state()
+        );
+    }
+}
+
+#[test]
 fn timer_mode_doubles_nothing() {
     for seed in 0..seeds(4) {
         let mut lan = settled(Settings {

@@ -4,7 +4,7 @@ use dataplane::wire::arp::{Operation, Packet as Arp};
 use dataplane::wire::ethernet::{EtherType, Frame};
 use dataplane::wire::icmp::{Message, Type};
 use dataplane::wire::ipv4::{Packet, Protocol};
-use vrrpd::sharing::names::{Condition, Seen};
+use vrrpd::sharing::names::{Condition, MemberState, Seen};
 
 use super::*;
 
@@ -335,6 +335,27 @@ fn a_router_whose_carrier_side_is_down_takes_no_share_on_the_lan() {
     router.on_link(now, 1, true);
     rounds(&mut router, &mut workers, now, 300);
     assert_eq!(weight(&router), Some(100));
+}
+
+#[test]
+fn a_group_that_begins_while_the_router_drains_drains_too() {
+    let (mut router, mut workers, now) = running();
+    router.vrrp_mut().drain(now);
+    let anew = "authentication = \"none\"\n    router-id = \"10.0.0.1\"\n    [[";
+    let text = TEXT.replacen("authentication = \"none\"\n    [[", anew, 1);
+    assert_ne!(text, TEXT);
+    let macs = [OWN_MAC, MacAddr([2, 0, 0, 0, 0, 3])];
+    router
+        .configure(now, &config(&text), &macs, &mut workers)
+        .unwrap();
+    let states = router.vrrp().parts().map(|(_, part)| part.state());
+    let states: Vec<MemberState> = states.collect();
+    assert_eq!(states, [MemberState::Draining; 2]);
+    rounds(&mut router, &mut workers, now, 300);
+    assert!(
+        router.vrrp().is_drained(),
+        "nobody else could take anything"
+    );
 }
 
 /// Two routers on the LAN that share its end systems.

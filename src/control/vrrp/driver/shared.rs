@@ -211,9 +211,10 @@ impl Vrrp {
         outcome
     }
 
-    /// Has all groups give their conditions away.
+    /// Has all groups give their conditions away, those too that a later configuration begins.
     pub fn drain(&mut self, at: impl Into<Moment>) {
         let at = at.into();
+        self.draining = true;
         for key in self.sharing_keys(|_| true) {
             self.share(key, |sharing, numbers| sharing.drain(at.now, numbers));
         }
@@ -337,6 +338,9 @@ impl Vrrp {
                 let mut sharing =
                     Sharing::new(at.now, wanted.clone(), boot, &mut self.numbers).map_err(named)?;
                 sharing.vrrp_changed(at.now, state, None, &mut self.numbers);
+                if self.draining {
+                    sharing.drain(at.now, &mut self.numbers);
+                }
                 (Some(sharing), Charge::Shared(wanted.settings.match_on))
             }
         };

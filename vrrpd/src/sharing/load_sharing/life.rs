@@ -9,7 +9,8 @@ use crate::sharing::names::{BootId, Version};
 use crate::sharing::table::Table;
 
 impl LoadSharing {
-    /// Begins anew, as after a restart: this router is in charge of nothing, and the others learn it from the boot id.
+    /// Begins anew, as after a restart: this router is in charge of nothing, and the others learn it from the boot id. One that was giving
+    /// everything away takes nothing in this life either.
     pub(super) fn begin_life(&mut self) {
         self.moves.abandon(self.now);
         self.discard_everything();
@@ -26,7 +27,6 @@ impl LoadSharing {
         self.quiet = true;
         self.highest = Version::default();
         self.lost.clear();
-        self.drain = Drain::No;
         self.since = self.now;
     }
 
