@@ -164,7 +164,10 @@ impl Lan {
             vrid,
             destination: gateway(),
         };
-        let key = Key::new(1, b"a secret of sixteen octets", vrid, Family::Ipv4).unwrap();
+        let key = match self.settings.keyed {
+            true => Key::new(1, b"a secret of sixteen octets", vrid, Family::Ipv4).unwrap(),
+            false => Key::none(vrid, Family::Ipv4).unwrap(),
+        };
         let boot = BootId(1_000_000 * (1 + node as u64) + 1_000 * u64::from(self.lives[node]));
         let mut config =
             load_sharing::Config::new(group, address(node), router(node), boot, vec![key]);
@@ -201,7 +204,7 @@ impl Lan {
         config.moves = moves::Config {
             hold_time: Duration::from_millis(5),
             hold_limit: Duration::from_millis(50),
-            repeat: Duration::from_millis(2),
+            repeat: Duration::from_nanos(self.settings.repeat),
             message_len_max: 1200,
             ..moves::Config::default()
         };

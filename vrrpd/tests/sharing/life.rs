@@ -71,6 +71,29 @@ fn routers_find_each_other_and_share_the_end_systems_out_without_harming_a_packe
     }
 }
 
+#[test]
+fn a_router_that_comes_later_gets_the_table_however_short_the_interval() {
+    for (seed, repeat) in (0..).zip([2 * MS, 10 * MS, 20 * MS]) {
+        let interval = 10 * MS;
+        let mut lan = settled(Settings {
+            interval,
+            repeat,
+            routers: 2,
+            ..Settings::new(seed)
+        });
+        lan.crash(1);
+        lan.run(100 * interval);
+        assert!(lan.is_settled(), "{}", lan.state());
+        lan.start(1);
+        let from = lan.now;
+        // It elects, tells of itself, and hears of the table.
+        lan.run(5 * interval);
+        lan.run_until(100 * interval, Lan::is_settled);
+        check(&lan);
+        exact(&lan, from);
+    }
+}
+
 /// A group that has shared everything out.
 pub(crate) fn settled(settings: Settings) -> Lan {
     let mut lan = Lan::started(settings);

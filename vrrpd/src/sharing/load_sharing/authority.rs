@@ -243,7 +243,7 @@ impl LoadSharing {
             repetition.bodies = repetition.bodies.split_off(repetition.bodies.len() - 1);
         }
         self.counters.fragments_repeated += repetition.bodies.len() as u64;
-        self.voice.allocate(now, ruling.version(), repetition);
+        self.voice.repeat(now, ruling.version(), repetition);
     }
 
     /// Whether every other router that answers has installed the newest allocation.

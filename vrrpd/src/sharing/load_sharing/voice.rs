@@ -41,7 +41,9 @@ pub(super) struct Voice {
     version: Version,
     /// When the next of them are due.
     burst_at: Option<Time>,
-    /// When the last of them were sent.
+    /// Whether what somebody lacks is among them, and not only what is sent again to whom it may concern.
+    answers: bool,
+    /// When the last of such were sent.
     allocated_at: Option<Time>,
     /// The table installed, for an authority that lacks it.
     pub(super) relayed: Option<(Version, Issued)>,
@@ -97,8 +99,14 @@ impl Voice {
         }
     }
 
-    /// Fragments are to be sent; those of an older allocation are not any more.
+    /// Fragments are to be sent that somebody lacks; those of an older allocation are not any more.
     pub(super) fn allocate(&mut self, now: Time, version: Version, repetition: Repetition) {
+        self.answers = true;
+        self.repeat(now, version, repetition);
+    }
+
+    /// The same, of fragments sent before: nobody's answer to them is waited for, however often that is.
+    pub(super) fn repeat(&mut self, now: Time, version: Version, repetition: Repetition) {
         if self.version != version {
             self.fragments.clear();
             self.version = version;
@@ -117,7 +125,7 @@ impl Voice {
         self.burst_at.get_or_insert(now);
     }
 
-    /// Whether what was sent last of allocations may not have arrived, or been answered, yet.
+    /// Whether what was sent last of an allocation because somebody lacked it may not have arrived, or been answered, yet.
     pub(super) fn is_allocating(&self, now: Time, patience: Duration) -> bool {
         !self.fragments.is_empty() || self.allocated_at.is_some_and(|at| now.since(at) < patience)
     }
@@ -125,6 +133,7 @@ impl Voice {
     /// Sends no allocation any more.
     pub(super) fn stop_allocating(&mut self) {
         self.fragments.clear();
+        self.answers = false;
         self.burst_at = None;
     }
 
@@ -179,8 +188,11 @@ impl LoadSharing {
             };
             self.send(version, (number, fragments), &body);
         }
-        self.voice.allocated_at = Some(self.now);
+        if self.voice.answers {
+            self.voice.allocated_at = Some(self.now);
+        }
         let more = !self.voice.fragments.is_empty();
+        self.voice.answers &= more;
         self.voice.burst_at = more.then(|| self.now + BURST_GAP);
     }
 

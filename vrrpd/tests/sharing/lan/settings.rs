@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use vrrpd::sharing::names::{Condition, Mode};
 
-use super::{INTERVAL, US, host};
+use super::{INTERVAL, MS, US, host};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
@@ -14,6 +14,8 @@ pub(crate) struct Settings {
     pub(crate) mode: Mode,
     /// The time between advertisements, in nanoseconds.
     pub(crate) interval: u64,
+    /// The time after which what is not answered is repeated, in nanoseconds.
+    pub(crate) repeat: u64,
     /// Messages of the extension lost, in percent.
     pub(crate) loss: u64,
     /// Messages doubled, in percent.
@@ -40,6 +42,8 @@ pub(crate) struct Settings {
     pub(crate) follows: bool,
     /// Those that are substitution servers.
     pub(crate) servers: BTreeSet<usize>,
+    /// Whether messages are authenticated.
+    pub(crate) keyed: bool,
     /// Whether the last router has the highest priority, and not the first.
     pub(crate) reversed: bool,
 }
@@ -51,6 +55,7 @@ impl Settings {
             routers: 3,
             mode: Mode::Sequence,
             interval: INTERVAL,
+            repeat: 2 * MS,
             loss: 0,
             doubled: 0,
             hosts: 9,
@@ -66,6 +71,7 @@ impl Settings {
             vrid: 7,
             follows: false,
             servers: BTreeSet::new(),
+            keyed: true,
             reversed: false,
         }
     }
