@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use vrrpd::Received;
+use vrrpd::sharing::names::MemberState;
 use vrrpd::wire::TTL;
 
 use crate::lan::{INTERVAL, Lan, MS, Settings, gateway, host, router};
@@ -380,6 +381,29 @@ fn an_authority_that_dies_before_a_router_has_its_table_leaves_no_end_system_uns
         recover(&mut lan);
         lan.start(0);
         recover(&mut lan);
+    }
+}
+
+#[test]
+fn a_router_that_heard_the_others_before_its_vrrp_could_start_takes_part_then() {
+    for (routers, keyed) in [(2, true), (2, false), (3, false)] {
+        let mut lan = settled(Settings {
+            routers,
+            keyed,
+            ..Settings::new(5)
+        });
+        // As behind a tracked port that is down: its own cable stays plugged in.
+        lan.crash(1);
+        lan.run(3_000 * MS);
+        lan.start(1);
+        lan.plug(1, false);
+        lan.plugged[1] = true;
+        lan.run(3_000 * MS);
+        lan.plug(1, true);
+        lan.run(5 * INTERVAL);
+        recover(&mut lan);
+        assert_eq!(lan.sharing(1).state(), MemberState::Working);
+        check(&lan);
     }
 }
 

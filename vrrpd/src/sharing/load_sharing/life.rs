@@ -30,8 +30,12 @@ impl LoadSharing {
         self.since = self.now;
     }
 
-    /// The router at `by` is master, as far as advertisements say.
+    /// The router at `by` is master, as far as advertisements say. Whoever has no part in VRRP could not have been answered by it, and so takes it
+    /// for nothing.
     pub(super) fn note_master(&mut self, by: IpAddr) {
+        if self.vrrp == State::Initialise {
+            return;
+        }
         let sharing = by == self.config.local || self.trust.router_at(by).is_some();
         if sharing && by != self.config.local {
             self.hearing.note_advertisement(self.now);
