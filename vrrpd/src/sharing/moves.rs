@@ -397,6 +397,12 @@ impl Moves {
         leaving.or_else(|| self.arriving.get(name).map(Arriving::status))
     }
 
+    /// Whether what is held for a move is still to be dropped, if anything is: this router takes nothing by it any more.
+    #[must_use]
+    pub fn is_to_drop(&self, name: &MoveName) -> bool {
+        name.to == self.me && self.arriving.get(name).is_none_or(Arriving::is_to_drop)
+    }
+
     /// Lets due timers act.
     pub fn tick(&mut self, now: Time) {
         let (moves, mut context) = self.leaving(now);

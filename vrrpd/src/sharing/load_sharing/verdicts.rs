@@ -230,11 +230,16 @@ impl LoadSharing {
                     conditions,
                     command,
                 } => {
-                    let settles =
-                        matches!(command, Command::SetVerdict(verdict) if verdict != Verdict::Hold);
-                    // What is in no table any more must not keep a verdict from a move that ends late.
+                    // What is in no table any more must not keep a verdict from a move that ends late, but is known until nothing more is
+                    // asked of it: what is held of it could not be named otherwise.
+                    let ends = match command {
+                        Command::SetVerdict(Verdict::Hold) => false,
+                        Command::SetVerdict(_) => !self.moves.is_to_drop(&name),
+                        Command::DropBacklog => true,
+                        _ => false,
+                    };
                     let gone = |condition: &&Condition| self.table.row(**condition).is_none();
-                    let gone: Vec<_> = match settles {
+                    let gone: Vec<_> = match ends {
                         true => conditions.iter().filter(gone).copied().collect(),
                         false => Vec::new(),
                     };
@@ -274,8 +279,15 @@ impl LoadSharing {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+    use std::time::Duration;
+
+    use super::super::Config;
     use super::*;
-    use crate::sharing::names::{Epoch, Version};
+    use crate::sharing::moves::Completion;
+    use crate::sharing::names::{BootId, Epoch, Mode, Version};
+    use crate::sharing::wire::{Group, Key, MoveReport, MoveStatus};
+    use crate::{Family, Time, Vrid};
 
     #[test]
     fn what_was_to_go_elsewhere_and_comes_back_is_given_in_the_next_move() {
@@ -307,5 +319,66 @@ mod tests {
         );
         assert_eq!(consequences.ordered, BTreeMap::from([(next, all)]));
         assert_eq!(consequences.verdicts, []);
+    }
+
+    #[test]
+    fn a_condition_that_has_left_the_table_is_known_until_what_is_held_of_it_is_dropped() {
+        let router = |id| RouterId::new(id).unwrap();
+        let at = |ms| Time::ZERO + Duration::from_millis(ms);
+        let vrid = Vrid::new(7).unwrap();
+        let group = Group {
+            version: 3,
+            vrid,
+            destination: Ipv4Addr::new(192, 0, 2, 1).into(),
+        };
+        let own = Ipv4Addr::new(192, 0, 2, 2).into();
+        let keys = vec![Key::none(vrid, Family::Ipv4).unwrap()];
+        let config = Config::new(group, own, router(2), BootId(1), keys);
+        let mut sharing = LoadSharing::new(config, at(0)).unwrap();
+        let condition = Condition::Address(Ipv4Addr::new(192, 0, 2, 9).into());
+        let name = MoveName {
+            version: Version {
+                epoch: Epoch {
+                    counter: 1,
+                    issuer: Some(router(1)),
+                },
+                generation: 1,
+            },
+            from: router(1),
+            to: router(2),
+            batch: 0,
+        };
+        let ready = MoveReport {
+            name,
+            status: MoveStatus::Ready,
+            conditions: Vec::new(),
+        };
+        let commands = |sharing: &mut LoadSharing| {
+            sharing.pass_on_moves();
+            let outputs = std::mem::take(&mut sharing.outputs).into_iter();
+            let told = outputs.filter_map(|output| match output {
+                Output::Command { command, .. } => Some(format!("{command:?}")),
+                Output::Verdicts(verdicts) => Some(format!("{verdicts:?}")),
+                _ => None,
+            });
+            told.collect::<Vec<_>>()
+        };
+        let moves = &mut sharing.moves;
+        moves
+            .order(at(0), name, Mode::Sequence, vec![condition])
+            .unwrap();
+        moves.reported(at(0), router(1), &ready);
+        moves.tick(at(1000));
+        moves.completed(at(1000), name, Completion::QueuesEmptied);
+        let _ = commands(&mut sharing);
+        sharing.moves.cancel(at(1001), name, vec![condition], false);
+        assert_eq!(commands(&mut sharing), ["SetVerdict(Discard)"]);
+        let discards = Completion::VerdictSet(Verdict::Discard);
+        sharing.moves.completed(at(1002), name, discards);
+        let no_condition_any_more = format!("[({condition:?}, None)]");
+        assert_eq!(
+            commands(&mut sharing),
+            ["DropBacklog", &no_condition_any_more]
+        );
     }
 }

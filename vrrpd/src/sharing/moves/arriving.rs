@@ -260,6 +260,10 @@ impl Arriving {
         self.enter(State::Dropping, context);
     }
 
+    pub(super) fn is_to_drop(&self) -> bool {
+        matches!(self.state, State::StandingDown | State::Dropping)
+    }
+
     pub(super) fn cancelled(&mut self, in_charge: bool, context: &mut Context<'_>) {
         if in_charge {
             // The condition is this router's without P's consent: P is lost.
