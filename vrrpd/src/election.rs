@@ -33,6 +33,8 @@
 //!   in version 2, where RFC 3768 only says to discard what was heard, it ends a double master sooner.
 //! - Two routers of priority 255 are a mistake in somebody's configuration. The one with the lower address gives way, as
 //!   among other equals (RFC 9568 §7.1 as corrected by erratum 8298).
+//! - A master whose link fails can announce nothing. If the link is back within a down interval, others may still count on it, or on an
+//!   advertisement that the link carries only now, and so it sends its priority 0 then.
 //! - The preemption delay is keepalived's: it runs from the first advertisement heard of a lower master, which is heeded
 //!   meanwhile, and ends when a master of at least this router's priority is heard.
 //!

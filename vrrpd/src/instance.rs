@@ -17,6 +17,7 @@ use crate::refusal::{Mismatch, Refusal};
 use crate::status::{Obstacle, Status};
 use crate::time::{Moment, Time};
 use crate::track::Tracks;
+use crate::wire::PRIORITY_STOP;
 use crate::wire::v3::PseudoHeader;
 
 /// The most outputs that wait for the driver. One entry makes at most one per unicast peer, a burst of
@@ -49,6 +50,8 @@ pub struct VirtualRouter {
     tracks: Tracks,
     announcer: Announcer,
     link_up: bool,
+    /// When the link failed under this router as master, which could tell nobody that it is none any more.
+    cut_off_at: Option<Time>,
     stopped: bool,
     /// What was counted into the checksum of the last version 3 advertisement accepted over IPv4.
     pseudo_header_heard: Option<PseudoHeader>,
@@ -81,6 +84,7 @@ impl VirtualRouter {
             tracks,
             announcer: Announcer::default(),
             link_up: false,
+            cut_off_at: None,
             stopped: false,
             pseudo_header_heard: None,
             now,
@@ -149,11 +153,21 @@ impl VirtualRouter {
         self.outputs.pop_front()
     }
 
-    /// The port's link is up, or down.
+    /// The port's link is up, or down. A master whose link comes back so soon that nobody may have noticed resigns then.
     pub fn port_link(&mut self, at: impl Into<Moment>, up: bool) {
         self.observe(at.into());
+        let was_master = self.is_master();
         self.link_up = up;
         self.reconcile(Cause::LinkUp);
+        if !up && was_master {
+            self.cut_off_at = Some(self.now);
+        } else if up
+            && let Some(since) = self.cut_off_at.take()
+            && self.now.since(since) < self.election.down_interval()
+            && self.state() == State::Backup
+        {
+            self.advertise(PRIORITY_STOP);
+        }
     }
 
     /// The tracked condition `name` holds, or fails. Unknown names are ignored.

@@ -34,6 +34,32 @@ fn the_highest_priority_becomes_master_and_stays() {
 }
 
 #[test]
+fn a_master_whose_link_is_back_before_others_notice_resigns() {
+    let mut lan = Lan::new([200, 150, 100].map(|priority| config(priority, 1000)));
+    lan.run(10 * SECOND);
+    assert_eq!(lan.masters(), [0]);
+    lan.link(0, false);
+    lan.run(SECOND / 2);
+    lan.link(0, true);
+    // Without that they would go on listening for more than two seconds.
+    let skew = SECOND * (256 - 150) / 256;
+    lan.run(skew + 4 * LATENCY);
+    assert_eq!(lan.masters(), [1]);
+    lan.run(10 * SECOND);
+    assert_eq!(lan.masters(), [0]);
+    // Behind a take-over there is nothing to resign from.
+    lan.link(0, false);
+    lan.run(10 * SECOND);
+    assert_eq!(lan.masters(), [1]);
+    let heard = |lan: &Lan| lan.nodes[1].router().status().counters.clone();
+    let before = heard(&lan).priority_zero_pkts_rcvd;
+    lan.link(0, true);
+    lan.run(10 * SECOND);
+    assert_eq!(heard(&lan).priority_zero_pkts_rcvd, before);
+    assert_eq!(lan.masters(), [0]);
+}
+
+#[test]
 fn a_router_that_comes_later_preempts_or_does_not() {
     for (preempt, master) in [(true, 1), (false, 0)] {
         let mut lan = Lan::new([100, 200].map(|priority| Config {
