@@ -290,6 +290,10 @@ impl World {
         let to = self.random.index(self.plan.routers);
         let (now, to_address) = (self.now, address(to, side));
         for node in 0..self.plan.nodes() {
+            // One whose control thread stands takes no command, and does not learn by it what time it is.
+            if self.nodes[node].control_stalled_until > now {
+                continue;
+            }
             if self.nodes[node].order(now, host, to_address) {
                 self.note(|| {
                     format!(
