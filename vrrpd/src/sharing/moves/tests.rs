@@ -327,8 +327,8 @@ fn a_p_that_had_to_give_up_says_so_to_the_n_that_holds_for_it() {
     assert_eq!(commands(&mut p), [Command::SetVerdict(Verdict::Route)]);
 }
 
-#[test]
-fn what_p_has_answered_stays_answered_when_it_has_to_give_up() {
+/// P, which has withdrawn and sent everything it had accepted.
+fn drained() -> Moves {
     let mut p = moves(0);
     p.completed(at(0), name(), Completion::Recording);
     p.confirmed(at(1), &fence()).unwrap();
@@ -336,6 +336,12 @@ fn what_p_has_answered_stays_answered_when_it_has_to_give_up() {
     p.completed(at(2), name(), Completion::QueuesEmptied);
     p.completed(at(2), name(), Completion::VerdictSet(Verdict::Discard));
     p.completed(at(3), name(), Completion::Drained);
+    p
+}
+
+#[test]
+fn what_p_has_answered_stays_answered_when_it_has_to_give_up() {
+    let mut p = drained();
     p.completed(at(4), name(), Completion::Inspected(Vec::new()));
     let answer = answer_of(&mut p);
     p.give_up(at(5));
@@ -371,13 +377,7 @@ fn an_n_that_had_to_give_up_drops_what_it_holds_and_stands_down_whatever_it_was_
 
 #[test]
 fn p_gives_the_same_answer_to_every_repetition_and_only_the_part_that_is_missing() {
-    let mut p = moves(0);
-    p.completed(at(0), name(), Completion::Recording);
-    p.confirmed(at(1), &fence()).unwrap();
-    p.tick(at(2));
-    p.completed(at(2), name(), Completion::QueuesEmptied);
-    p.completed(at(2), name(), Completion::VerdictSet(Verdict::Discard));
-    p.completed(at(3), name(), Completion::Drained);
+    let mut p = drained();
     let _ = outputs(&mut p);
     let accepted = Accepted {
         condition: conditions()[0],
@@ -461,13 +461,7 @@ fn a_fence_of_another_batch_or_generation_withdraws_nothing() {
 
 #[test]
 fn p_gets_back_what_n_took_and_died_with() {
-    let mut p = moves(0);
-    p.completed(at(0), name(), Completion::Recording);
-    p.confirmed(at(1), &fence()).unwrap();
-    p.tick(at(2));
-    p.completed(at(2), name(), Completion::QueuesEmptied);
-    p.completed(at(2), name(), Completion::VerdictSet(Verdict::Discard));
-    p.completed(at(3), name(), Completion::Drained);
+    let mut p = drained();
     p.completed(at(4), name(), Completion::Inspected(Vec::new()));
     let finished = MoveReport {
         name: name(),
