@@ -1,8 +1,8 @@
 /* The yardstick: what the obvious loop in C does between two ports. Receive a burst, transmit it, free what was not taken.
  * No parsing, no counting per packet. One forwarding lcore, the main one, for a bounded time.
  *
- * Usage: c_loop EAL-ARGUMENTS -- MILLISECONDS
- * Prints the packets moved in each second of processor time, in millions, on one line. Port 0 receives, port 1 transmits. */
+ * Usage: c_loop EAL-ARGUMENTS -- MILLISECONDS PHASES
+ * Prints for each phase the packets moved in a second of processor time, in millions, on a line. Port 0 receives, port 1 transmits. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,22 +40,11 @@ static void port_up(uint16_t port)
 		rte_exit(EXIT_FAILURE, "port %u does not start\n", port);
 }
 
-int main(int argc, char **argv)
+/* Moves packets for so many cycles; returns how many millions in a second of processor time. */
+static double phase(uint64_t length)
 {
-	int eal = rte_eal_init(argc, argv);
-
-	if (eal < 0 || argc - eal < 2)
-		rte_exit(EXIT_FAILURE, "usage: c_loop EAL-ARGUMENTS -- MILLISECONDS\n");
-	pool = rte_pktmbuf_pool_create("mbufs", MBUFS, CACHE, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
-	if (pool == NULL)
-		rte_exit(EXIT_FAILURE, "no memory for %d mbufs\n", MBUFS);
-	port_up(0);
-	port_up(1);
-
 	struct rte_mbuf *burst[BURST];
-	uint64_t hz = rte_get_tsc_hz(), moved = 0;
-	uint64_t length = hz / 1000 * strtoul(argv[eal + 1], NULL, 10);
-	uint64_t start = rte_rdtsc(), now = start;
+	uint64_t moved = 0, start = rte_rdtsc(), now = start;
 	double begin = cpu_seconds();
 
 	for (unsigned round = 0; now - start < length; round++) {
@@ -68,7 +57,25 @@ int main(int argc, char **argv)
 		if ((round & 255) == 0)
 			now = rte_rdtsc();
 	}
-	printf("%.4f\n", moved / (cpu_seconds() - begin) / 1e6);
+	return moved / (cpu_seconds() - begin) / 1e6;
+}
+
+int main(int argc, char **argv)
+{
+	int eal = rte_eal_init(argc, argv);
+
+	if (eal < 0 || argc - eal < 3)
+		rte_exit(EXIT_FAILURE, "usage: c_loop EAL-ARGUMENTS -- MILLISECONDS PHASES\n");
+	pool = rte_pktmbuf_pool_create("mbufs", MBUFS, CACHE, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+	if (pool == NULL)
+		rte_exit(EXIT_FAILURE, "no memory for %d mbufs\n", MBUFS);
+	port_up(0);
+	port_up(1);
+
+	uint64_t length = rte_get_tsc_hz() / 1000 * strtoul(argv[eal + 1], NULL, 10);
+
+	for (unsigned long phases = strtoul(argv[eal + 2], NULL, 10); phases > 0; phases--)
+		printf("%.4f\n", phase(length));
 	fflush(stdout);
 	rte_eth_dev_stop(0);
 	rte_eth_dev_stop(1);

@@ -39,6 +39,7 @@ const CONTROL_CPU: usize = 0;
 const WORKER_CPUS: [usize; 2] = [1, 0];
 const MBUFS: u32 = 262_143;
 const SWAPS: u32 = 1000;
+const SWAPS_TAKE: Duration = Duration::from_millis(500);
 
 /// What one process measured.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -160,7 +161,7 @@ pub(crate) fn run(
     figures.resident_mib = resident_mib()?;
     if load == Load::Large {
         Phase::RouteShared.begin(&mut plane, &shared)?;
-        figures.swap = Some(swap(&mut plane, length)?);
+        figures.swap = Some(swap(&mut plane, SWAPS_TAKE)?);
     }
     plane.stop_forwarding();
     let leak = plane.shutdown();

@@ -24,8 +24,8 @@ use serde_json::{Value, json};
 use child::{Figures, ROUTER_MAC};
 use traffic::Load;
 
-/// How often a process goes through its phases.
-const ROUNDS: u32 = 6;
+/// How often a process goes through its phases: many short ones, since a machine that others use changes its speed while one lasts.
+const ROUNDS: u32 = 30;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -36,7 +36,7 @@ struct Arguments {
     #[arg(long, default_value_t = 5)]
     runs: u32,
     /// Milliseconds that each phase of a run is measured for
-    #[arg(long, default_value_t = 500)]
+    #[arg(long, default_value_t = 50)]
     phase_ms: u64,
     /// End with one JSON object
     #[arg(long)]
@@ -137,10 +137,9 @@ fn measure(arguments: &Arguments, huge: bool) -> Result<()> {
     let mut gathered = Gathered::default();
     for run in 1..=arguments.runs {
         eprintln!("run {run} of {}", arguments.runs);
-        gathered
-            .c_loop
-            .push(others::c_loop(&c_loop, &small, length * 2, huge)?);
         for load in [Load::Small, Load::Large] {
+            let of_c = others::c_loop(&c_loop, &small, ROUNDS / 2, length, huge)?;
+            gathered.c_loop.extend(of_c);
             let figures = in_child(load, &pcap(load), 1, arguments.phase_ms)?;
             gathered.take(load, figures);
         }

@@ -48,21 +48,28 @@ pub(crate) fn compile_c_loop(directory: &Path) -> Result<PathBuf> {
     }
 }
 
-/// Millions of packets a second that the bare loop moves.
-pub(crate) fn c_loop(program: &Path, pcap: &Path, length: Duration, huge: bool) -> Result<f64> {
+/// Millions of packets a second that the bare loop moves, in each of so many phases.
+pub(crate) fn c_loop(
+    program: &Path,
+    pcap: &Path,
+    phases: u32,
+    length: Duration,
+    huge: bool,
+) -> Result<Vec<f64>> {
     let output = Command::new(program)
         .args(eal_arguments("c", "1", pcap, huge))
-        .args(["--", &length.as_millis().to_string()])
+        .args(["--", &length.as_millis().to_string(), &phases.to_string()])
         .output()?;
     let text = String::from_utf8(output.stdout)?;
-    let figure = text.lines().rev().find_map(|line| line.trim().parse().ok());
-    figure.ok_or_else(|| {
-        format!(
-            "the bare loop printed no figure: {}",
-            String::from_utf8_lossy(&output.stderr)
-        )
-        .into()
-    })
+    let figures: Vec<f64> = text
+        .lines()
+        .filter_map(|line| line.trim().parse().ok())
+        .collect();
+    if figures.len() < phases as usize {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("the bare loop printed {} figures: {said}", figures.len()).into());
+    }
+    Ok(figures)
 }
 
 /// Millions of packets a second that dpdk-testpmd receives in a forwarding mode; none without dpdk-testpmd.
