@@ -44,9 +44,11 @@ fn nor_from_the_fourth_125_seeds() {
 /// 1431: N restarted after its fence, and waited for a report that P, having withdrawn, would never make. 1482: P missed that a move
 /// had come to nothing, took no part in the next one, and both it and N routed for good. 13256: an authority that restarted while nobody could hear it issued its first epoch
 /// again, which the others took for an old one. 23294: an authority died when the last router there had heard a difference and not yet the table, so that nobody ever had the rest.
+/// 32285: after a split brain an authority ordered a move to itself that was over for it, and waited for its own end of it. 36045: the only router that had the table
+/// had heard a part of the next one, and did not help the new authority.
 #[test]
 fn nor_from_the_seeds_that_found_something() {
-    for seed in [1431, 1482, 13_256, 23_294] {
+    for seed in [1431, 1482, 13_256, 23_294, 32_285, 36_045] {
         let outcome = run(seed, false);
         assert!(outcome.holds(), "{outcome:#?}");
     }

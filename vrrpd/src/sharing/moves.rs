@@ -94,6 +94,8 @@ pub struct Moves {
     arriving: BTreeMap<MoveName, Arriving>,
     /// Moves that are over, with how they ended.
     over: VecDeque<(MoveName, MoveStatus)>,
+    /// Moves that are ordered although they are over here, or cannot be: what the others are told of them.
+    settled: BTreeMap<MoveName, (MoveStatus, Arc<[Condition]>)>,
     counters: Counters,
     outputs: VecDeque<Output>,
 }
@@ -128,13 +130,15 @@ impl Moves {
             leaving: BTreeMap::new(),
             arriving: BTreeMap::new(),
             over: VecDeque::new(),
+            settled: BTreeMap::new(),
             counters: Counters::default(),
             outputs: VecDeque::new(),
         }
     }
 
     /// An allocation orders a move. As P only of what this router is in charge of. A move that is known, or over, is not
-    /// begun again.
+    /// begun again; of one that is over here without anything given, or with everything taken, the others are told so again, as those whose allocation
+    /// this is may never have heard it.
     ///
     /// # Errors
     ///
@@ -146,8 +150,17 @@ impl Moves {
         mode: Mode,
         conditions: impl Into<Arc<[Condition]>>,
     ) -> Result<(), TooManyMoves> {
-        let known = self.leaving.contains_key(&name) || self.arriving.contains_key(&name);
-        if known || self.ending_of(&name).is_some() {
+        if let Some(arriving) = self.arriving.get_mut(&name) {
+            arriving.order_again();
+            return Ok(());
+        }
+        if self.leaving.contains_key(&name) {
+            return Ok(());
+        }
+        if let Some(ending) = self.ending_of(&name) {
+            if ending != MoveStatus::Withdrawn {
+                self.settle(name, ending, conditions.into());
+            }
             return Ok(());
         }
         if self.leaving.len() + self.arriving.len() >= self.config.moves_max {
@@ -165,6 +178,15 @@ impl Moves {
         }
         self.admit(now);
         Ok(())
+    }
+
+    /// An allocation orders a move of what this router, which is P, is not in charge of. It has nothing to hand over, and says that it has kept the
+    /// conditions: their verdict is that of an allocation that gives them back.
+    pub fn refuse(&mut self, name: MoveName, conditions: impl Into<Arc<[Condition]>>) {
+        if !self.leaving.contains_key(&name) && self.ending_of(&name).is_none() {
+            self.note_over(name, MoveStatus::Kept);
+            self.settle(name, MoveStatus::Kept, conditions.into());
+        }
     }
 
     /// A believed router reports how far a move is.
@@ -248,9 +270,14 @@ impl Moves {
             if let Some(arriving) = moves.get_mut(&name) {
                 arriving.completed(completion, &mut context);
                 if arriving.is_abandoned() {
-                    let ending = arriving.ending();
+                    let (ending, conditions) =
+                        (arriving.ending(), Arc::clone(arriving.conditions()));
+                    let ordered = arriving.is_ordered_again();
                     self.arriving.remove(&name);
                     self.note_over(name, ending);
+                    if ordered {
+                        self.settle(name, ending, conditions);
+                    }
                 }
             }
         }
@@ -263,6 +290,18 @@ impl Moves {
         for (_, arriving) in moves.iter_mut().filter(|(name, _)| name.from == router) {
             arriving.orphaned(&mut context);
         }
+        let (me, mut settled) = (self.me, std::mem::take(&mut self.settled));
+        let (_, mut context) = self.arriving(now);
+        for (name, (status, conditions)) in &mut settled {
+            // There is nobody left to have stood down for.
+            if (name.from, name.to, *status) == (router, me, MoveStatus::StoodDown) {
+                context.command(*name, conditions, Command::SetVerdict(Verdict::Route));
+                context.counters.taken_without_answer += 1;
+                *status = MoveStatus::Finished;
+                context.outputs.push_back(Output::Status(*name, *status));
+            }
+        }
+        self.settled = settled;
         self.admit(now);
     }
 
@@ -276,6 +315,7 @@ impl Moves {
         conditions: impl Into<Arc<[Condition]>>,
         in_charge: bool,
     ) {
+        self.settled.remove(&name);
         if let Some(leaving) = self.leaving.remove(&name) {
             let (_, mut context) = self.leaving(now);
             leaving.cancelled(in_charge, &mut context);
@@ -312,6 +352,7 @@ impl Moves {
 
     /// The move is finished, by N's report or because the authority says so.
     pub fn conclude(&mut self, now: Time, name: MoveName) {
+        self.settled.remove(&name);
         match self.leaving.get(&name) {
             Some(leaving) if leaving.has_answered() => {
                 self.leaving.remove(&name);
@@ -342,6 +383,7 @@ impl Moves {
         let leaving = std::mem::take(&mut self.leaving);
         let arriving = std::mem::take(&mut self.arriving);
         self.over.clear();
+        self.settled.clear();
         let (_, mut context) = self.leaving(now);
         for move_away in leaving.into_values() {
             move_away.cancelled(false, &mut context);
@@ -371,6 +413,7 @@ impl Moves {
     pub fn forget_unless(&mut self, ordered: impl Fn(&MoveName) -> bool) {
         self.leaving.retain(|name, _| ordered(name));
         self.arriving.retain(|name, _| ordered(name));
+        self.settled.retain(|name, _| ordered(name));
     }
 
     /// Takes other patience and limits, for what begins from now on.
@@ -390,11 +433,13 @@ impl Moves {
         self.leaving.contains_key(name)
     }
 
-    /// How far the move `name` is here, unless it is over or unknown.
+    /// How far the move `name` is here, unless it is unknown, or over and no longer ordered.
     #[must_use]
     pub fn status(&self, name: &MoveName) -> Option<MoveStatus> {
         let leaving = self.leaving.get(name).map(Leaving::status);
-        leaving.or_else(|| self.arriving.get(name).map(Arriving::status))
+        leaving
+            .or_else(|| self.arriving.get(name).map(Arriving::status))
+            .or_else(|| self.settled.get(name).map(|(status, _)| *status))
     }
 
     /// Whether what is held for a move is still to be dropped, if anything is: this router takes nothing by it any more.
@@ -445,7 +490,11 @@ impl Moves {
             .arriving
             .iter()
             .map(|(name, arriving)| report(name, arriving.status(), arriving.conditions()));
-        leaving.chain(arriving).collect()
+        let settled = self
+            .settled
+            .iter()
+            .map(|(name, (status, conditions))| report(name, *status, conditions));
+        leaving.chain(arriving).chain(settled).collect()
     }
 
     /// What happened.
@@ -484,6 +533,12 @@ impl Moves {
         self.over
             .iter()
             .find_map(|(over, status)| (over == name).then_some(*status))
+    }
+
+    /// Tells the others, for as long as it is ordered, how a move has ended.
+    fn settle(&mut self, name: MoveName, ending: MoveStatus, conditions: Arc<[Condition]>) {
+        self.settled.insert(name, (ending, conditions));
+        self.outputs.push_back(Output::Status(name, ending));
     }
 
     fn note_over(&mut self, name: MoveName, status: MoveStatus) {

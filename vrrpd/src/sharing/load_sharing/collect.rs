@@ -243,12 +243,21 @@ impl LoadSharing {
         adopted
     }
 
-    /// Takes a type 2 as any router: helps a new authority that lacks the table installed here. Of those who have it, the one with the lowest id does.
+    /// Takes a type 2 as any router: helps a new authority that lacks the table installed here. Of those who have it, the one with the lowest id does. A router
+    /// that has heard a part of a later one, and so no whole one any more, helps if nobody else can: every row that it has was right at some time, and what
+    /// follows from that table is checked against its digest.
     pub(super) fn relay(&mut self, head: &Head, response: &Response) {
         let installed = self.table.installed();
         let begins = response.master || response.state == MemberState::SubstitutionServer;
         let asks = begins && response.wants_table && response.heard == installed;
-        if !asks || head.version >= installed || !self.table.is_whole() {
+        if !asks || head.version >= installed {
+            return;
+        }
+        let mut others = self.membership.iter();
+        let is_only_one = !others.any(|(router, member)| {
+            router != head.router && member.is_alive() && member.installed == installed
+        });
+        if !self.table.is_whole() && !is_only_one {
             return;
         }
         let me = self.config.router;

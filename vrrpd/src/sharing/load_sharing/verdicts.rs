@@ -17,6 +17,8 @@ struct Consequences {
     /// Moves that are finished.
     concluded: BTreeMap<MoveName, Vec<Condition>>,
     ordered: BTreeMap<MoveName, Vec<Condition>>,
+    /// Moves of what this router is to give and does not have.
+    refused: BTreeMap<MoveName, Vec<Condition>>,
 }
 
 impl Consequences {
@@ -64,6 +66,8 @@ impl Consequences {
             let takes = name.to == me;
             if gives || takes {
                 self.ordered.entry(name).or_default().push(condition);
+            } else if name.from == me && change.before.is_some() {
+                self.refused.entry(name).or_default().push(condition);
             }
             // A party to another move before has its verdict from that.
             let continues = was.is_some_and(|was| was.from == me || was.to == me);
@@ -110,6 +114,13 @@ impl LoadSharing {
                     .into_iter()
                     .map(|condition| (condition, Some(verdict)));
                 self.publish(verdicts.collect());
+            }
+        }
+        for (name, conditions) in consequences.refused {
+            // Of one that it has begun, as it had the others, it gives what it has.
+            if !self.ordered.contains_key(&name) && !consequences.ordered.contains_key(&name) {
+                self.moves.refuse(name, conditions);
+                self.pass_on_moves();
             }
         }
         for (name, conditions) in consequences.ordered {
@@ -319,6 +330,41 @@ mod tests {
         );
         assert_eq!(consequences.ordered, BTreeMap::from([(next, all)]));
         assert_eq!(consequences.verdicts, []);
+    }
+
+    #[test]
+    fn what_another_had_and_this_router_is_to_give_is_refused_unless_it_has_only_begun() {
+        let router = |id| RouterId::new(id).unwrap();
+        let name = MoveName {
+            version: Version {
+                epoch: Epoch {
+                    counter: 2,
+                    issuer: Some(router(1)),
+                },
+                generation: 1,
+            },
+            from: router(2),
+            to: router(3),
+            batch: 0,
+        };
+        let refused = |before| {
+            let change = Change {
+                condition: Condition::Rest,
+                before,
+                after: Some((router(3), Some(name))),
+            };
+            let consequences = Consequences::of(&[change], router(2));
+            (
+                consequences.refused.len(),
+                consequences.ordered.len(),
+                consequences.verdicts,
+            )
+        };
+        let discard = vec![(Condition::Rest, Some(Verdict::Discard))];
+        assert_eq!(refused(Some((router(3), None))), (1, 0, discard.clone()));
+        // After a restart, of which the others learn by the boot id, nobody waits for it.
+        assert_eq!(refused(None), (0, 0, discard));
+        assert_eq!(refused(Some((router(2), None))), (0, 1, vec![]));
     }
 
     #[test]

@@ -41,6 +41,8 @@ pub(super) struct Arriving {
     last_verdict: Verdict,
     /// Whether a later allocation has ended the move.
     cancelled: bool,
+    /// Whether one later still has ordered it again.
+    ordered_again: bool,
     /// Whether the authority takes it for finished, so that there is nobody to tell.
     concluded: bool,
     /// The answer's fragments, where they are here.
@@ -90,6 +92,7 @@ impl Arriving {
             orphaned: false,
             last_verdict: Verdict::Route,
             cancelled: false,
+            ordered_again: false,
             concluded: false,
             fragments: Vec::new(),
         }
@@ -117,6 +120,16 @@ impl Arriving {
     pub(super) fn is_abandoned(&self) -> bool {
         let ended = matches!(self.state, State::Finished | State::StoodDown);
         (self.cancelled || self.concluded) && ended
+    }
+
+    /// An allocation orders it that knows nothing of its having been ended.
+    pub(super) fn order_again(&mut self) {
+        self.ordered_again = self.cancelled;
+    }
+
+    /// Whether, once it is abandoned, the others are still to be told how it ended.
+    pub(super) fn is_ordered_again(&self) -> bool {
+        self.ordered_again
     }
 
     /// The authority does not wait for P's answer any more, nor for the end.
@@ -265,6 +278,7 @@ impl Arriving {
     }
 
     pub(super) fn cancelled(&mut self, in_charge: bool, context: &mut Context<'_>) {
+        self.ordered_again = false;
         if in_charge {
             // The condition is this router's without P's consent: P is lost.
             self.orphaned(context);

@@ -308,6 +308,91 @@ fn a_fence_that_comes_too_early_ends_in_keeping_and_never_in_withdrawal() {
     assert_eq!(answer_of(&mut p)[0].1.status, AnswerStatus::Kept);
 }
 
+/// How far `moves` says that its only move is, if it says anything.
+fn told(moves: &Moves) -> Option<MoveStatus> {
+    let reports = moves.reports();
+    assert!(reports.len() <= 1, "{reports:?}");
+    reports.first().map(|report| {
+        assert_eq!((report.name, &report.conditions), (name(), &conditions()));
+        report.status
+    })
+}
+
+#[test]
+fn a_move_that_is_over_and_ordered_again_is_not_begun_and_its_end_is_told_for_as_long() {
+    let again = |moves: &mut Moves| moves.order(at(2), name(), Mode::Sequence, conditions());
+    let mut n = moves(1);
+    n.cancel(at(1), name(), conditions(), false);
+    assert_eq!(told(&n), None);
+    let _ = outputs(&mut n);
+    again(&mut n).unwrap();
+    assert_eq!(told(&n), Some(MoveStatus::StoodDown));
+    assert_eq!(n.status(&name()), Some(MoveStatus::StoodDown));
+    let status = Output::Status(name(), MoveStatus::StoodDown);
+    assert_eq!(outputs(&mut n), [status]);
+    n.cancel(at(3), name(), conditions(), false);
+    assert_eq!(told(&n), None);
+
+    let mut p = moves(0);
+    p.cancel(at(1), name(), conditions(), false);
+    again(&mut p).unwrap();
+    assert_eq!(told(&p), Some(MoveStatus::Kept));
+    p.forget_unless(|_| false);
+    assert_eq!(told(&p), None);
+}
+
+#[test]
+fn a_move_that_is_ordered_again_before_n_has_let_go_of_it_is_told_when_it_has() {
+    let mut n = moves(1);
+    let ready = MoveReport {
+        name: name(),
+        status: MoveStatus::Ready,
+        conditions: Vec::new(),
+    };
+    n.reported(at(0), router(0), &ready);
+    n.tick(at(1));
+    n.completed(at(1), name(), Completion::QueuesEmptied);
+    n.completed(at(1), name(), Completion::VerdictSet(Verdict::Hold));
+    n.cancel(at(2), name(), conditions(), false);
+    n.order(at(3), name(), Mode::Sequence, conditions())
+        .unwrap();
+    assert_eq!(told(&n), Some(MoveStatus::Holding));
+    n.completed(at(4), name(), Completion::VerdictSet(Verdict::Discard));
+    n.completed(at(5), name(), Completion::Dropped);
+    assert_eq!(told(&n), Some(MoveStatus::StoodDown));
+}
+
+#[test]
+fn an_n_that_stood_down_routes_what_is_still_ordered_to_it_when_p_is_lost() {
+    let mut n = moves(1);
+    n.cancel(at(1), name(), conditions(), false);
+    n.order(at(2), name(), Mode::Sequence, conditions())
+        .unwrap();
+    let _ = outputs(&mut n);
+    n.lost(at(3), router(0));
+    assert_eq!(commands(&mut n), [Command::SetVerdict(Verdict::Route)]);
+    assert_eq!(told(&n), Some(MoveStatus::Finished));
+    assert_eq!(n.counters().taken_without_answer, 1);
+    n.lost(at(4), router(0));
+    assert_eq!(outputs(&mut n), []);
+}
+
+#[test]
+fn a_p_that_is_ordered_to_give_what_it_does_not_have_says_that_it_keeps_it() {
+    let mut p = Moves::new(router(0), Family::Ipv4, Config::default());
+    p.refuse(name(), conditions());
+    assert_eq!(told(&p), Some(MoveStatus::Kept));
+    assert_eq!(commands(&mut p), []);
+    p.confirmed(at(1), &fence()).unwrap();
+    assert_eq!(answer_of(&mut p)[0].1.status, AnswerStatus::Kept);
+    let mut n = moves(1);
+    n.reported(at(2), router(0), &p.reports()[0]);
+    assert_eq!(told(&n), Some(MoveStatus::StoodDown));
+    p.cancel(at(3), name(), conditions(), true);
+    assert_eq!(commands(&mut p), [Command::SetVerdict(Verdict::Route)]);
+    assert_eq!(told(&p), None);
+}
+
 #[test]
 fn a_p_that_had_to_give_up_says_so_to_the_n_that_holds_for_it() {
     let mut p = moves(0);
