@@ -24,8 +24,12 @@ use serde_json::{Value, json};
 use child::{Figures, ROUTER_MAC};
 use traffic::Load;
 
-/// How often a process goes through its phases: many short ones, since a machine that others use changes its speed while one lasts.
-const ROUNDS: u32 = 30;
+/// How often a process goes through its phases. Many short runs of few short phases: a machine that others use changes its speed while one lasts, and not only
+/// between them.
+const ROUNDS: u32 = 8;
+
+/// In how many of the runs dpdk-testpmd is measured, which takes seconds.
+const TESTPMD_RUNS: usize = 5;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -33,7 +37,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 #[derive(Parser)]
 struct Arguments {
     /// Alternating runs; the figures are medians over them
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 20)]
     runs: u32,
     /// Milliseconds that each phase of a run is measured for
     #[arg(long, default_value_t = 50)]
@@ -152,6 +156,13 @@ fn measure(arguments: &Arguments, huge: bool) -> Result<()> {
                 .extend(rounds);
         }
         for mode in ["io", "mac"] {
+            if gathered
+                .testpmd
+                .get(mode)
+                .is_some_and(|figures| figures.len() >= TESTPMD_RUNS)
+            {
+                continue;
+            }
             if let Some(mpps) = others::testpmd(mode, &small, huge)? {
                 gathered.testpmd.entry(mode).or_default().push(mpps);
             }

@@ -45,10 +45,11 @@ fn nor_from_the_fourth_125_seeds() {
 /// had come to nothing, took no part in the next one, and both it and N routed for good. 13256: an authority that restarted while nobody could hear it issued its first epoch
 /// again, which the others took for an old one. 23294: an authority died when the last router there had heard a difference and not yet the table, so that nobody ever had the rest.
 /// 32285: after a split brain an authority ordered a move to itself that was over for it, and waited for its own end of it. 36045: the only router that had the table
-/// had heard a part of the next one, and did not help the new authority.
+/// had heard a part of the next one, and did not help the new authority. 39476: an authority that came right after
+/// the founder took a router to which the first table was still on its way for one that had lost its own, and gave its share away.
 #[test]
 fn nor_from_the_seeds_that_found_something() {
-    for seed in [1431, 1482, 13_256, 23_294, 32_285, 36_045] {
+    for seed in [1431, 1482, 13_256, 23_294, 32_285, 36_045, 39_476] {
         let outcome = run(seed, false);
         assert!(outcome.holds(), "{outcome:#?}");
     }

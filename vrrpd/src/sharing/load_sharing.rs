@@ -72,6 +72,8 @@ pub struct LoadSharing {
     now: Time,
     /// Since when those who share load would have been heard: this life's begin, or the end of a silence that a plain master imposed.
     since: Time,
+    /// When this router had its first table in this life.
+    first_table_at: Option<Time>,
     /// The time between advertisements, as the master has it.
     interval: Duration,
     trust: Trust,
@@ -136,6 +138,7 @@ impl LoadSharing {
         Ok(LoadSharing {
             now,
             since: now,
+            first_table_at: None,
             interval: config.interval,
             trust: Trust::new(config.identity()),
             membership: Membership::new(now, config.interval),
@@ -483,6 +486,9 @@ impl LoadSharing {
 
     /// Every entry ends here.
     fn settle(&mut self) {
+        if self.first_table_at.is_none() && self.table.installed() != Version::default() {
+            self.first_table_at = Some(self.now);
+        }
         self.review_hearing();
         self.review_quiet();
         self.pass_on_moves();

@@ -73,7 +73,9 @@ impl LoadSharing {
     /// When collecting is to be looked at again even if nothing is heard.
     pub(super) fn collecting_until(&self, collection: &Collection) -> Option<Time> {
         let silence = silence_max(self.interval, self.config.priority);
+        let first_table_at = self.first_table_at.unwrap_or_default();
         [
+            first_table_at + self.interval,
             collection.since + silence,
             self.since + silence,
             collection.since + silence.max(TABLE_PATIENCE),
@@ -97,6 +99,7 @@ impl LoadSharing {
         // A substitution server disputes nobody's mastership.
         let outranked = !self.is_server() && self.is_outranked();
         let other_rules = self.is_another_ruling();
+        let first_under_way = self.is_first_table_under_way();
         let Authority::Collecting(collection) = &mut self.authority else {
             return;
         };
@@ -123,7 +126,7 @@ impl LoadSharing {
                 && matches!(record.state, MemberState::Working | MemberState::Draining)
                 && self.membership.get(record.router).is_none()
         });
-        let answered = answered && !unmet;
+        let answered = answered && !unmet && !first_under_way;
         // Somebody may be there who cannot be understood yet, and who has what this router lacks.
         let alone = collection
             .greeted_at
@@ -154,6 +157,31 @@ impl LoadSharing {
         members.any(|(_, member)| member.is_alive() && member.authority)
     }
 
+    /// Whether a router that answers has no table, and the one here, which names it, is so new that it may be on its way there.
+    fn is_first_table_under_way(&self) -> bool {
+        let is_new = self
+            .first_table_at
+            .is_some_and(|at| self.now.since(at) < self.interval);
+        is_new
+            && self.holders().into_iter().any(|router| {
+                self.membership.get(router).is_some_and(|member| {
+                    member.is_alive() && member.installed == Version::default()
+                })
+            })
+    }
+
+    /// Whoever is in charge of something by the table here, or has a part in a move.
+    fn holders(&self) -> BTreeSet<RouterId> {
+        let rows = self.table.rows();
+        rows.flat_map(|(_, row)| {
+            let parties = row.unfinished.map(|name| [name.from, name.to]);
+            [row.router]
+                .into_iter()
+                .chain(parties.into_iter().flatten())
+        })
+        .collect()
+    }
+
     fn begin_ruling(&mut self, recovered: bool) {
         let me = self.config.router;
         let mut epoch = self.table.next_epoch(me);
@@ -170,17 +198,7 @@ impl LoadSharing {
         self.end_systems.look_for_configured();
         let adopted = self.adopt(&mut unfinished);
         // Whoever has no table, or was not seen to take part since it came, is in charge of nothing.
-        let holders: BTreeSet<RouterId> = self
-            .table
-            .rows()
-            .flat_map(|(_, row)| {
-                let parties = row.unfinished.map(|name| [name.from, name.to]);
-                [row.router]
-                    .into_iter()
-                    .chain(parties.into_iter().flatten())
-            })
-            .collect();
-        for router in holders.into_iter().filter(|router| *router != me) {
+        for router in self.holders().into_iter().filter(|router| *router != me) {
             let holds = self.membership.get(router).is_some_and(|member| {
                 use crate::sharing::names::MemberState::{Draining, Working};
                 matches!(member.state, Working | Draining) && member.installed != Version::default()

@@ -28,6 +28,7 @@ impl LoadSharing {
         self.highest = Version::default();
         self.lost.clear();
         self.since = self.now;
+        self.first_table_at = None;
     }
 
     /// The router at `by` is master, as far as advertisements say. Whoever has no part in VRRP could not have been answered by it, and so takes it
