@@ -39,6 +39,7 @@ const CONTROL_CPU: usize = 0;
 const WORKER_CPUS: [usize; 2] = [1, 0];
 const MBUFS: u32 = 262_143;
 const SWAPS: u32 = 1000;
+/// How long they take together, and as many pauses without one.
 const SWAPS_TAKE: Duration = Duration::from_millis(500);
 
 /// What one process measured.

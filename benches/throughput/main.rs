@@ -24,12 +24,11 @@ use serde_json::{Value, json};
 use child::{Figures, ROUTER_MAC};
 use traffic::Load;
 
-/// How often a process goes through its phases. Many short runs of few short phases: a machine that others use changes its speed while one lasts, and not only
-/// between them.
+/// How often a process goes through its phases. Runs are many and short, as a machine that others use changes its speed.
 const ROUNDS: u32 = 8;
 
 /// In how many of the runs dpdk-testpmd is measured, which takes seconds.
-const TESTPMD_RUNS: usize = 5;
+const TESTPMD_RUNS: u32 = 5;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -76,6 +75,9 @@ enum Role {
         /// Rounds, each with every phase; the figures are medians over them
         #[arg(long, default_value_t = 15)]
         rounds: u32,
+        /// Milliseconds that each phase is measured for
+        #[arg(long, default_value_t = 500)]
+        phase_ms: u64,
     },
     /// The process that holds a million routes
     #[command(hide = true)]
@@ -97,10 +99,10 @@ fn main() -> Result<()> {
             println!("{}", serde_json::to_string(&figures)?);
             Ok(())
         }
-        Some(Role::Monitoring { rounds }) => {
+        Some(Role::Monitoring { rounds, phase_ms }) => {
             let pcap = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("monitoring.pcap");
             Load::Large.write_pcap(&pcap, ROUTER_MAC.0)?;
-            let length = Duration::from_millis(arguments.phase_ms);
+            let length = Duration::from_millis(phase_ms);
             println!("{}", monitoring::run(&pcap, rounds, length, huge)?);
             Ok(())
         }
@@ -155,14 +157,8 @@ fn measure(arguments: &Arguments, huge: bool) -> Result<()> {
                 .or_default()
                 .extend(rounds);
         }
-        for mode in ["io", "mac"] {
-            if gathered
-                .testpmd
-                .get(mode)
-                .is_some_and(|figures| figures.len() >= TESTPMD_RUNS)
-            {
-                continue;
-            }
+        let modes = ["io", "mac"].into_iter();
+        for mode in modes.filter(|_| run <= TESTPMD_RUNS) {
             if let Some(mpps) = others::testpmd(mode, &small, huge)? {
                 gathered.testpmd.entry(mode).or_default().push(mpps);
             }

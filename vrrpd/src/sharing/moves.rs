@@ -269,14 +269,13 @@ impl Moves {
             let (moves, mut context) = self.arriving(now);
             if let Some(arriving) = moves.get_mut(&name) {
                 arriving.completed(completion, &mut context);
-                if arriving.is_abandoned() {
-                    let (ending, conditions) =
-                        (arriving.ending(), Arc::clone(arriving.conditions()));
-                    let ordered = arriving.is_ordered_again();
-                    self.arriving.remove(&name);
-                    self.note_over(name, ending);
-                    if ordered {
-                        self.settle(name, ending, conditions);
+                if arriving.is_abandoned()
+                    && let Some(arriving) = self.arriving.remove(&name)
+                {
+                    self.note_over(name, arriving.ending());
+                    if arriving.is_ordered_again() {
+                        let conditions = Arc::clone(arriving.conditions());
+                        self.settle(name, arriving.ending(), conditions);
                     }
                 }
             }

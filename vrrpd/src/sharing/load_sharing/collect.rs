@@ -73,14 +73,14 @@ impl LoadSharing {
     /// When collecting is to be looked at again even if nothing is heard.
     pub(super) fn collecting_until(&self, collection: &Collection) -> Option<Time> {
         let silence = silence_max(self.interval, self.config.priority);
-        let first_table_at = self.first_table_at.unwrap_or_default();
         [
-            first_table_at + self.interval,
-            collection.since + silence,
-            self.since + silence,
-            collection.since + silence.max(TABLE_PATIENCE),
+            self.first_table_at.map(|at| at + self.interval),
+            Some(collection.since + silence),
+            Some(self.since + silence),
+            Some(collection.since + silence.max(TABLE_PATIENCE)),
         ]
         .into_iter()
+        .flatten()
         .filter(|at| *at > self.now)
         .min()
     }
@@ -271,17 +271,10 @@ impl LoadSharing {
         if !asks || head.version >= installed {
             return;
         }
-        let mut others = self.membership.iter();
-        let is_only_one = !others.any(|(router, member)| {
-            router != head.router && member.is_alive() && member.installed == installed
-        });
-        if !self.table.is_whole() && !is_only_one {
-            return;
-        }
-        let me = self.config.router;
+        let (me, is_whole) = (self.config.router, self.table.is_whole());
         let others_turn = self.membership.iter().any(|(router, member)| {
             router != head.router
-                && router < me
+                && (router < me || !is_whole)
                 && member.is_alive()
                 && member.installed == installed
         });

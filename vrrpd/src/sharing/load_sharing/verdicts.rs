@@ -300,10 +300,12 @@ mod tests {
     use crate::sharing::wire::{Group, Key, MoveReport, MoveStatus};
     use crate::{Family, Time, Vrid};
 
-    #[test]
-    fn what_was_to_go_elsewhere_and_comes_back_is_given_in_the_next_move() {
-        let router = |id| RouterId::new(id).unwrap();
-        let name = |generation, to| MoveName {
+    fn router(id: u32) -> RouterId {
+        RouterId::new(id).unwrap()
+    }
+
+    fn name(generation: u32, from: u32, to: u32) -> MoveName {
+        MoveName {
             version: Version {
                 epoch: Epoch {
                     counter: 1,
@@ -311,11 +313,15 @@ mod tests {
                 },
                 generation,
             },
-            from: router(2),
+            from: router(from),
             to: router(to),
             batch: 0,
-        };
-        let (former, next) = (name(1, 3), name(3, 4));
+        }
+    }
+
+    #[test]
+    fn what_was_to_go_elsewhere_and_comes_back_is_given_in_the_next_move() {
+        let (former, next) = (name(1, 2, 3), name(3, 2, 4));
         // Generation 2, by which the condition came back, was never heard here.
         let change = Change {
             condition: Condition::Rest,
@@ -334,19 +340,7 @@ mod tests {
 
     #[test]
     fn what_another_had_and_this_router_is_to_give_is_refused_unless_it_has_only_begun() {
-        let router = |id| RouterId::new(id).unwrap();
-        let name = MoveName {
-            version: Version {
-                epoch: Epoch {
-                    counter: 2,
-                    issuer: Some(router(1)),
-                },
-                generation: 1,
-            },
-            from: router(2),
-            to: router(3),
-            batch: 0,
-        };
+        let name = name(1, 2, 3);
         let refused = |before| {
             let change = Change {
                 condition: Condition::Rest,
@@ -369,7 +363,6 @@ mod tests {
 
     #[test]
     fn a_condition_that_has_left_the_table_is_known_until_what_is_held_of_it_is_dropped() {
-        let router = |id| RouterId::new(id).unwrap();
         let at = |ms| Time::ZERO + Duration::from_millis(ms);
         let vrid = Vrid::new(7).unwrap();
         let group = Group {
@@ -382,18 +375,7 @@ mod tests {
         let config = Config::new(group, own, router(2), BootId(1), keys);
         let mut sharing = LoadSharing::new(config, at(0)).unwrap();
         let condition = Condition::Address(Ipv4Addr::new(192, 0, 2, 9).into());
-        let name = MoveName {
-            version: Version {
-                epoch: Epoch {
-                    counter: 1,
-                    issuer: Some(router(1)),
-                },
-                generation: 1,
-            },
-            from: router(1),
-            to: router(2),
-            batch: 0,
-        };
+        let name = name(1, 1, 2);
         let ready = MoveReport {
             name,
             status: MoveStatus::Ready,

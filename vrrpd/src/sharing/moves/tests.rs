@@ -222,6 +222,20 @@ fn moves(node: usize) -> Moves {
     moves
 }
 
+/// N, whose receive queues are empty at 1 ms, P being ready.
+fn cleared() -> Moves {
+    let mut n = moves(1);
+    let ready = MoveReport {
+        name: name(),
+        status: MoveStatus::Ready,
+        conditions: Vec::new(),
+    };
+    n.reported(at(0), router(0), &ready);
+    n.tick(at(1));
+    n.completed(at(1), name(), Completion::QueuesEmptied);
+    n
+}
+
 fn outputs(moves: &mut Moves) -> Vec<Output> {
     std::iter::from_fn(|| moves.poll_output()).collect()
 }
@@ -282,15 +296,7 @@ fn a_fence_that_comes_too_early_ends_in_keeping_and_never_in_withdrawal() {
     let answer = answer_of(&mut p).remove(0).1;
     assert_eq!(answer.status, AnswerStatus::Kept);
 
-    let mut n = moves(1);
-    let ready = MoveReport {
-        name: name(),
-        status: MoveStatus::Ready,
-        conditions: Vec::new(),
-    };
-    n.reported(at(0), router(0), &ready);
-    n.tick(at(1));
-    n.completed(at(1), name(), Completion::QueuesEmptied);
+    let mut n = cleared();
     n.completed(at(1), name(), Completion::VerdictSet(Verdict::Hold));
     n.tick(at(2));
     let _ = outputs(&mut n);
@@ -343,15 +349,7 @@ fn a_move_that_is_over_and_ordered_again_is_not_begun_and_its_end_is_told_for_as
 
 #[test]
 fn a_move_that_is_ordered_again_before_n_has_let_go_of_it_is_told_when_it_has() {
-    let mut n = moves(1);
-    let ready = MoveReport {
-        name: name(),
-        status: MoveStatus::Ready,
-        conditions: Vec::new(),
-    };
-    n.reported(at(0), router(0), &ready);
-    n.tick(at(1));
-    n.completed(at(1), name(), Completion::QueuesEmptied);
+    let mut n = cleared();
     n.completed(at(1), name(), Completion::VerdictSet(Verdict::Hold));
     n.cancel(at(2), name(), conditions(), false);
     n.order(at(3), name(), Mode::Sequence, conditions())
@@ -437,15 +435,7 @@ fn what_p_has_answered_stays_answered_when_it_has_to_give_up() {
 
 #[test]
 fn an_n_that_had_to_give_up_drops_what_it_holds_and_stands_down_whatever_it_was_told_before() {
-    let mut n = moves(1);
-    let ready = MoveReport {
-        name: name(),
-        status: MoveStatus::Ready,
-        conditions: Vec::new(),
-    };
-    n.reported(at(0), router(0), &ready);
-    n.tick(at(1));
-    n.completed(at(1), name(), Completion::QueuesEmptied);
+    let mut n = cleared();
     n.lost(at(1), router(0));
     let _ = outputs(&mut n);
     n.give_up(at(2));
