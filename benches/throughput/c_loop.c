@@ -1,11 +1,11 @@
 /* The yardstick: what the obvious loop in C does between two ports. Receive a burst, transmit it, free what was not taken.
  * No parsing, no counting per packet. One forwarding lcore, the main one, for a bounded time.
  *
- * Usage: c_loop EAL-ARGUMENTS -- MILLISECONDS PHASES
- * Prints for each phase the packets moved in a second of processor time, in millions, on a line. Port 0 receives, port 1 transmits. */
+ * Usage: c_loop EAL-ARGUMENTS
+ * For each line "phase io MILLISECONDS" that it reads it moves packets for so long, and answers with how many it moved in a
+ * second of processor time, in millions. In between it sleeps. Port 0 receives, port 1 transmits. */
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <time.h>
 
 #include <rte_cycles.h>
@@ -62,21 +62,27 @@ static double phase(uint64_t length)
 
 int main(int argc, char **argv)
 {
-	int eal = rte_eal_init(argc, argv);
+	unsigned long milliseconds;
+	char line[64];
 
-	if (eal < 0 || argc - eal < 3)
-		rte_exit(EXIT_FAILURE, "usage: c_loop EAL-ARGUMENTS -- MILLISECONDS PHASES\n");
+	if (rte_eal_init(argc, argv) < 0)
+		rte_exit(EXIT_FAILURE, "usage: c_loop EAL-ARGUMENTS\n");
 	pool = rte_pktmbuf_pool_create("mbufs", MBUFS, CACHE, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
 	if (pool == NULL)
 		rte_exit(EXIT_FAILURE, "no memory for %d mbufs\n", MBUFS);
 	port_up(0);
 	port_up(1);
 
-	uint64_t length = rte_get_tsc_hz() / 1000 * strtoul(argv[eal + 1], NULL, 10);
+	while (fgets(line, sizeof(line), stdin) != NULL) {
+		if (sscanf(line, "phase io %lu", &milliseconds) != 1)
+			rte_exit(EXIT_FAILURE, "not understood: %s", line);
+		uint64_t length = rte_get_tsc_hz() / 1000 * milliseconds;
 
-	for (unsigned long phases = strtoul(argv[eal + 2], NULL, 10); phases > 0; phases--)
+		/* The first bursts fill the caches. */
+		phase(length / 10);
 		printf("%.4f\n", phase(length));
-	fflush(stdout);
+		fflush(stdout);
+	}
 	rte_eth_dev_stop(0);
 	rte_eth_dev_stop(1);
 	return 0;

@@ -1,11 +1,11 @@
-//! One process under measurement: a data plane with one worker between a replaying port and a swallowing one.
+//! One process under measurement: a data plane with its workers between a replaying port and a swallowing one.
 //!
-//! It alternates between its phases, so that each round compares like with like: the same frames in the same memory. It prints
-//! one JSON object. Not here: who starts it, and what becomes of the figures.
+//! All its phases have the same frames in the same memory. It does what it is asked to, line by line, and answers each line with a
+//! figure or an object in JSON. Not here: who asks, and what becomes of the figures.
 
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs;
+use std::io::{self, BufRead, Write};
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::Arc;
@@ -38,25 +38,14 @@ const GATEWAY_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 0xbb]);
 const CONTROL_CPU: usize = 0;
 const WORKER_CPUS: [usize; 2] = [1, 0];
 const MBUFS: u32 = 262_143;
+/// How long an idle worker sleeps: while others are measured it leaves them the processor. In a phase none is idle.
+const IDLE_SLEEP: Duration = Duration::from_micros(200);
 const SWAPS: u32 = 1000;
 /// How long they take together, and as many pauses without one.
 const SWAPS_TAKE: Duration = Duration::from_millis(500);
 
-/// What one process measured.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Figures {
-    /// Millions of packets a second, by phase, one figure a round.
-    pub mpps: BTreeMap<String, Vec<f64>>,
-    /// Milliseconds from the start of the process to the first packet out.
-    pub start_ms: f64,
-    /// MiB resident besides the packet buffers (which lie on huge pages).
-    pub resident_mib: f64,
-    /// How the bursts went while verdict tables were swapped; none where nothing was.
-    pub swap: Option<Swap>,
-}
-
 /// Burst times without and with swaps, of one pair of runs.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Swap {
     /// Microseconds that 99.9 % of the bursts did not exceed, nothing being swapped.
     pub p999_burst_us_idle: f64,
@@ -86,15 +75,13 @@ enum Phase {
 }
 
 impl Phase {
-    const ALL: [Self; 4] = [Self::Io, Self::Route, Self::RouteShared, Self::Discard];
-
-    /// The name in tables and JSON.
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Io => "io",
-            Self::Route => "route",
-            Self::RouteShared => "route_shared",
-            Self::Discard => "discard",
+    fn named(name: &str) -> Option<Self> {
+        match name {
+            "io" => Some(Self::Io),
+            "route" => Some(Self::Route),
+            "route_shared" => Some(Self::RouteShared),
+            "discard" => Some(Self::Discard),
+            _ => None,
         }
     }
 
@@ -118,15 +105,8 @@ impl Phase {
     }
 }
 
-/// Measures `rounds` rounds of `length` a phase over the frames of `pcap`.
-pub(crate) fn run(
-    load: Load,
-    pcap: &Path,
-    workers: u16,
-    rounds: u32,
-    length: Duration,
-    huge: bool,
-) -> Result<Figures> {
+/// Starts a data plane over the frames of `pcap`, and does what standard input asks until it ends.
+pub(crate) fn serve(load: Load, pcap: &Path, workers: u16, huge: bool) -> Result<()> {
     let begin = Instant::now();
     let mut plane = start(pcap, workers, huge)?;
     add_routes(&mut plane, load)?;
@@ -140,36 +120,43 @@ pub(crate) fn run(
         }
         thread::sleep(Duration::from_micros(100));
     }
-    let mut figures = Figures {
-        start_ms: begin.elapsed().as_secs_f64() * 1e3,
-        ..Figures::default()
-    };
-
-    for round in 0..rounds {
-        let mut phases = Phase::ALL;
-        // There and back, so that a machine that becomes slower does so to all alike.
-        if round % 2 == 1 {
-            phases.reverse();
-        }
-        for phase in phases {
-            phase.begin(&mut plane, &shared)?;
-            let sent = !matches!(phase, Phase::Discard);
-            let mpps = measure(&mut plane, length, sent)?;
-            let of_phase = figures.mpps.entry(phase.name().to_owned()).or_default();
-            of_phase.push(mpps);
-        }
-    }
-    figures.resident_mib = resident_mib()?;
-    if load == Load::Large {
-        Phase::RouteShared.begin(&mut plane, &shared)?;
-        figures.swap = Some(swap(&mut plane, SWAPS_TAKE)?);
-    }
+    let start_ms = begin.elapsed().as_secs_f64() * 1e3;
     plane.stop_forwarding();
+    for line in io::stdin().lock().lines() {
+        let line = line?;
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match *words.as_slice() {
+            ["phase", name, milliseconds] => {
+                let phase = Phase::named(name).ok_or_else(|| format!("no phase {name:?}"))?;
+                phase.begin(&mut plane, &shared)?;
+                let length = Duration::from_millis(milliseconds.parse()?);
+                plane.start_forwarding();
+                let mpps = measure(&mut plane, length, !matches!(phase, Phase::Discard))?;
+                plane.stop_forwarding();
+                say(&mpps)?;
+            }
+            // From the start of the process to the first packet out.
+            ["start_ms"] => say(&start_ms)?,
+            // Besides the packet buffers, which lie on huge pages.
+            ["resident_mib"] => say(&resident_mib()?)?,
+            ["swap"] => {
+                Phase::RouteShared.begin(&mut plane, &shared)?;
+                say(&swap(&mut plane, SWAPS_TAKE)?)?;
+            }
+            _ => return Err(format!("not understood: {line:?}").into()),
+        }
+    }
     let leak = plane.shutdown();
     if leak.mbufs != 0 {
         return Err(format!("{} packet buffers did not come back", leak.mbufs).into());
     }
-    Ok(figures)
+    Ok(())
+}
+
+fn say(answer: &impl Serialize) -> Result<()> {
+    let mut output = io::stdout().lock();
+    writeln!(output, "{}", serde_json::to_string(answer)?)?;
+    Ok(output.flush()?)
 }
 
 /// What a million routes and 65,536 conditions take: MiB resident besides the packet buffers, and seconds to load.
@@ -226,6 +213,7 @@ pub(crate) fn start(pcap: &Path, workers: u16, huge: bool) -> Result<Dataplane> 
         count: workers,
         pinning: Pinning::Cpus(WORKER_CPUS.to_vec()),
         mbufs: Some(MBUFS),
+        idle_sleep: IDLE_SLEEP,
         ..WorkerConfig::default()
     };
     let (plane, _) = Dataplane::start(eal, ports, &workers)?;
@@ -264,12 +252,7 @@ pub(crate) fn add_routes(plane: &mut Dataplane, load: Load) -> Result<()> {
 
 /// Every source host a condition of its own, counted by itself; the allocation has this router in charge of all of them, as the only
 /// one that works. The rest is another's.
-fn shared_table(load: Load) -> Result<VerdictTable> {
-    table_counted(load, |index| 1 + index)
-}
-
-/// The same, each counted under the number that it is given.
-pub(crate) fn table_counted(load: Load, number: impl Fn(u32) -> u32) -> Result<VerdictTable> {
+pub(crate) fn shared_table(load: Load) -> Result<VerdictTable> {
     let this_router = RouterId::new(1).ok_or("0 is no router")?;
     let share = Share {
         router: this_router,
@@ -281,14 +264,15 @@ pub(crate) fn table_counted(load: Load, number: impl Fn(u32) -> u32) -> Result<V
         pinned: false,
     };
     let conditions = vec![nobodys; load.packets() as usize];
-    let mut builder = VerdictTable::builder(Verdict::Discard, 0).connected("10.0.0.0/16".parse()?);
+    let mut builder =
+        VerdictTable::builder(Verdict::Discard, 0).connected("10.0.0.0/16".parse()?, 1);
     for (index, router) in (0..).zip(allocate(Measure::Count, &[share], &conditions)) {
         let verdict = if router == Some(this_router) {
             Verdict::Route
         } else {
             Verdict::Discard
         };
-        builder = builder.condition(load.source(index), verdict, number(index));
+        builder = builder.condition(load.source(index), verdict, 1 + index);
     }
     Ok(builder.build()?)
 }
@@ -310,25 +294,35 @@ fn worker_cpu_ns() -> Result<u64> {
         .ok_or_else(|| "there is no thread worker-0".into())
 }
 
+/// How often a phase in which the worker had less than half of the time is measured anew, because the machine was elsewhere.
+const TRIES: u32 = 50;
+
 /// Millions of packets that went through in `length`, for each second of processor time that a worker had; all of them left
 /// (or, if not `sent`, were discarded).
 pub(crate) fn measure(plane: &mut Dataplane, length: Duration, sent: bool) -> Result<f64> {
-    measure_while(plane, length / 10, sent, |_| thread::sleep(length))
+    for _ in 0..TRIES {
+        let (mpps, worked) = measure_while(plane, length / 10, sent, |_| thread::sleep(length))?;
+        if worked >= length / 2 {
+            return Ok(mpps);
+        }
+    }
+    Err(format!("the worker did not get {length:?} of its processor in {TRIES} tries").into())
 }
 
-/// The same for as long as the control thread does something; `before` is for the first bursts after a change, which fill the caches.
+/// The same for as long as the control thread does something, and the processor time; `before` is for the first bursts after a change,
+/// which fill the caches.
 pub(crate) fn measure_while(
     plane: &mut Dataplane,
     before: Duration,
     sent: bool,
     work: impl FnOnce(&Dataplane),
-) -> Result<f64> {
+) -> Result<(f64, Duration)> {
     plane.settle();
     thread::sleep(before);
     let (begin, before) = (worker_cpu_ns()?, plane.counters().total());
     work(plane);
     let (end, counted) = (worker_cpu_ns()?, plane.counters().total().since(&before));
-    let seconds = (end - begin) as f64 / 1e9;
+    let worked = Duration::from_nanos(end - begin);
     let received = counted.ports[0].rx_packets;
     let through = if sent {
         counted.ports[1].tx_packets
@@ -341,7 +335,7 @@ pub(crate) fn measure_while(
             format!("of {received} packets {through} went where they should: {counted:?}").into(),
         );
     }
-    Ok(through as f64 / seconds / 1e6)
+    Ok((through as f64 / worked.as_secs_f64() / 1e6, worked))
 }
 
 fn swap(plane: &mut Dataplane, length: Duration) -> Result<Swap> {
@@ -353,7 +347,6 @@ fn swap(plane: &mut Dataplane, length: Duration) -> Result<Swap> {
     let build_ms = begin.elapsed().as_secs_f64() * 1e3 / 2.0;
     plane.set_verdicts(0, VRID, Arc::clone(&tables[0]));
     plane.set_burst_times(true);
-    plane.stop_forwarding();
     let before = plane.counters().total();
     plane.start_forwarding();
     thread::sleep(length / 10);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use dataplane::verdict::{Verdict, VerdictTable};
 use dataplane::{Dataplane, ForwardingMode, Group, MatchOn};
 use serde_json::{Value, json};
 use vrrpd::Time;
@@ -13,7 +14,7 @@ use vrrpd::sharing::monitor::Monitor;
 use vrrpd::sharing::names::Condition;
 
 use crate::child::{self, Result, VRID};
-use crate::median;
+use crate::report::median;
 use crate::traffic::Load;
 
 /// The quarter of `review-window` after which the counters are read, by default.
@@ -23,7 +24,7 @@ const OFTEN: Duration = Duration::from_millis(25);
 
 /// Rates of one round: packets a second of the worker's processor time, in millions.
 struct Round {
-    /// All conditions counted together.
+    /// Counted together, and routed without being looked up, as in a group without load sharing.
     together: f64,
     /// Each by itself.
     each: f64,
@@ -35,8 +36,8 @@ struct Round {
 pub(crate) fn run(pcap: &Path, rounds: u32, length: Duration, huge: bool) -> Result<Value> {
     let mut plane = child::start(pcap, 1, huge)?;
     child::add_routes(&mut plane, Load::Large)?;
-    let each = Arc::new(child::table_counted(Load::Large, |index| 1 + index)?);
-    let together = Arc::new(child::table_counted(Load::Large, |_| 1)?);
+    let each = Arc::new(child::shared_table(Load::Large)?);
+    let together = Arc::new(VerdictTable::uniform(Verdict::Route, 1));
     let group = Group {
         verdicts: Arc::clone(&each),
         match_on: MatchOn::Source,
@@ -52,7 +53,7 @@ pub(crate) fn run(pcap: &Path, rounds: u32, length: Duration, huge: bool) -> Res
         let together = child::measure(&mut plane, length, true)?;
         plane.set_verdicts(0, VRID, Arc::clone(&each));
         let each = child::measure(&mut plane, length, true)?;
-        let read = child::measure_while(&mut plane, length / 10, true, |plane| {
+        let (read, _) = child::measure_while(&mut plane, length / 10, true, |plane| {
             let end = Instant::now() + length;
             while Instant::now() < end {
                 reader.read(plane);
@@ -66,7 +67,7 @@ pub(crate) fn run(pcap: &Path, rounds: u32, length: Duration, huge: bool) -> Res
         });
     }
     plane.stop_forwarding();
-    let of = |figure: fn(&Round) -> f64| median(&measured.iter().map(figure).collect::<Vec<_>>());
+    let of = |figure: fn(&Round) -> f64| median(measured.iter().map(figure));
     let read_each = of(|round| round.read / round.each);
     // What one reading costs the worker: the part of its time that is missing, as far as there is one.
     let reading_us = (1.0 - read_each) * reader.every_us();

@@ -1,24 +1,30 @@
 //! Octets by condition: counted by one worker, read by the control thread while it counts.
 
 use std::io;
+use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::dpdk::Table;
+use crate::dpdk::{Masked, Table};
 use crate::verdict::{CONDITIONS_MAX, Entry};
 
-/// Octets routed, by index of the condition; written by one worker. Behind those of conditions there is a place for what is
+/// Octets routed, by index of the condition; written by one worker, by its [`Tally`]. Behind those of conditions there is a place for what is
 /// routed under none. They take memory only where they are used.
 ///
-/// Counters lie in halves, since the lower ones of 65,536 conditions go through the caches with the traffic: with whole ones it is
-/// twice the memory, and a worker that is short of it routes some 3 % less.
+/// Counters lie in halves, the lower ones of 32 bits by themselves: those of 65,536 conditions go through the caches with the traffic, and a
+/// worker that is short of memory routes some 3 % less with twice as much of it.
 #[derive(Debug)]
 pub(crate) struct ConditionOctets {
     low: Table<AtomicU32>,
+    /// In units of 2^31 octets, twice; odd while one goes from the lower half to the upper.
     high: Table<AtomicU32>,
 }
 
 /// Every index that an entry can hold is a place, so that none needs a check.
 const COUNTERS: usize = CONDITIONS_MAX as usize + 1;
+
+/// A lower half with this bit set is to give it to the upper one.
+const FULL: u32 = 1 << 31;
 
 impl ConditionOctets {
     /// All zero.
@@ -32,33 +38,6 @@ impl ConditionOctets {
         })
     }
 
-    /// Adds octets, each to its condition's; only the owner may.
-    #[inline(always)]
-    pub(crate) fn add_all(&self, entries: &[Entry], octets: &[u16]) {
-        for (&entry, &octets) in entries.iter().zip(octets) {
-            self.add(entry, octets.into());
-        }
-    }
-
-    /// Adds octets to those of a condition, fewer than 2^31 at a time; only the owner may.
-    #[inline(always)]
-    pub(crate) fn add(&self, entry: Entry, octets: u32) {
-        if let Some(counters) = self.low.first_chunk::<COUNTERS>() {
-            let condition = entry.condition() as usize;
-            if let Some(sum) = add(&counters[condition], octets) {
-                self.carry(condition, sum);
-            }
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn carry(&self, condition: usize, sum: u32) {
-        if let (Some(low), Some(high)) = (self.low.get(condition), self.high.get(condition)) {
-            carry(low, high, sum);
-        }
-    }
-
     /// Octets counted under a condition since the start.
     #[must_use]
     pub(crate) fn get(&self, condition: usize) -> u64 {
@@ -69,22 +48,135 @@ impl ConditionOctets {
     }
 }
 
-/// Adds to the lower 32 bits of a counter; returns their sum instead if that carries.
-#[inline(always)]
-fn add(low: &AtomicU32, octets: u32) -> Option<u32> {
-    let (sum, carries) = low.load(Ordering::Relaxed).overflowing_add(octets);
-    if carries {
-        return Some(sum);
-    }
-    low.store(sum, Ordering::Release);
-    None
+/// A worker's hand that counts. Adding looks at no carry. Instead, while as many octets come in as half a counter takes, every counter
+/// in use is looked at once, a few at a time, and what is half full carries.
+#[derive(Debug)]
+pub(crate) struct Tally {
+    counters: Arc<ConditionOctets>,
+    /// One more than the highest counter that may be in use.
+    end: u32,
+    /// The next to be looked at.
+    next: u32,
+    /// Octets that came in, as far as counters have not been looked at for them.
+    owed: u64,
+    /// For how many octets [`AT_ONCE`] counters are looked at.
+    price: u64,
 }
 
-/// Carries into `high`, which is twice the upper 31 bits, and odd in between.
-fn carry(low: &AtomicU32, high: &AtomicU32, sum: u32) {
+/// In how many octets every counter is looked at: half as many as would do, since towards the end there may be more counters.
+const TURN: u64 = FULL as u64 / 4;
+
+/// How many counters are looked at together. All of them are a multiple.
+const AT_ONCE: u32 = 64;
+
+impl Tally {
+    /// For the one worker that counts here.
+    pub(crate) const fn new(counters: Arc<ConditionOctets>) -> Self {
+        Self {
+            counters,
+            end: 0,
+            next: 0,
+            owed: 0,
+            price: TURN,
+        }
+    }
+
+    /// Counters below `end` may be in use from now on.
+    #[inline(always)]
+    pub(crate) fn cover(&mut self, end: u32) {
+        if end > self.end {
+            self.extend(end);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn extend(&mut self, end: u32) {
+        self.end = end.next_multiple_of(AT_ONCE).min(COUNTERS as u32);
+        self.price = TURN * u64::from(AT_ONCE) / u64::from(self.end);
+    }
+
+    /// Up to so many octets may be counted, those of a burst.
+    #[inline(always)]
+    pub(crate) fn allow(&mut self, octets: u64) {
+        self.owed += octets;
+        if self.owed >= self.price {
+            self.look();
+        }
+    }
+
+    #[inline(never)]
+    fn look(&mut self) {
+        while self.owed >= self.price {
+            self.owed -= self.price;
+            if self.next >= self.end {
+                self.next = 0;
+            }
+            let places = self.next as usize..(self.next + AT_ONCE) as usize;
+            self.next += AT_ONCE;
+            let low = self.counters.low.get(places.clone()).unwrap_or_default();
+            let high = self.counters.high.get(places).unwrap_or_default();
+            for (low, high) in low.iter().zip(high) {
+                if low.load(Ordering::Relaxed) & FULL != 0 {
+                    carry(low, high);
+                }
+            }
+        }
+    }
+
+    /// Adds octets, each to its condition's.
+    #[inline(always)]
+    pub(crate) fn add_all(&self, entries: &[Entry], octets: &[u16]) {
+        if let Some(low) = self.counters.low.first_chunk::<COUNTERS>() {
+            for (entry, &octets) in entries.iter().zip(octets) {
+                add(&low[entry.condition() as usize], octets.into());
+            }
+        }
+    }
+
+    /// Adds octets, those of a burst, to one condition's.
+    #[inline(always)]
+    pub(crate) fn add_to_one(&self, entry: Entry, octets: &[u16]) {
+        if let Some(low) = self.counters.low.get(entry.condition() as usize) {
+            add(low, octets.iter().map(|&octets| u32::from(octets)).sum());
+        }
+    }
+
+    /// The counters of a connected network's conditions, each for the lowest bits of its address.
+    #[inline(always)]
+    pub(crate) fn of(&self, conditions: Range<u32>) -> Option<Counters<'_>> {
+        let places = conditions.start as usize..conditions.end as usize;
+        Masked::new(self.counters.low.get(places)?).map(Counters)
+    }
+}
+
+/// The counters of a connected network's conditions, as their worker sees them.
+pub(crate) struct Counters<'a>(Masked<'a, AtomicU32>);
+
+impl Counters<'_> {
+    /// Adds octets, each to its address's.
+    #[inline(always)]
+    pub(crate) fn add_each<const N: usize>(&self, addresses: &[u32; N], octets: &[u16; N]) {
+        for (&address, &octets) in addresses.iter().zip(octets) {
+            add(self.0.at(address), octets.into());
+        }
+    }
+}
+
+/// Adds to the lower half of a counter; only the owner may.
+#[inline(always)]
+fn add(low: &AtomicU32, octets: u32) {
+    let sum = low.load(Ordering::Relaxed).wrapping_add(octets);
+    low.store(sum, Ordering::Release);
+}
+
+/// Carries what the lower half is full of; only the owner may.
+#[cold]
+#[inline(never)]
+fn carry(low: &AtomicU32, high: &AtomicU32) {
     let before = high.load(Ordering::Relaxed);
     high.store(before.wrapping_add(1), Ordering::Relaxed);
-    low.store(sum, Ordering::Release);
+    low.store(low.load(Ordering::Relaxed) & !FULL, Ordering::Release);
     high.store(before.wrapping_add(2), Ordering::Release);
 }
 
@@ -95,69 +187,112 @@ fn get(low: &AtomicU32, high: &AtomicU32) -> u64 {
         let upper = high.load(Ordering::Acquire);
         let lower = low.load(Ordering::Acquire);
         if high.load(Ordering::Relaxed) == upper {
-            // While it carries, it is either nearly full still or nearly empty already.
-            let carried = upper & 1 != 0 && lower < 1 << 31;
-            return (u64::from(upper >> 1) + u64::from(carried)) << 32 | u64::from(lower);
+            // While it carries, it is either full still or no longer.
+            let carried = upper & 1 != 0 && lower & FULL == 0;
+            return (u64::from(upper >> 1) + u64::from(carried)) * u64::from(FULL)
+                + u64::from(lower);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::collections::HashMap;
     use std::thread;
 
     use proptest::prelude::*;
 
     use super::*;
 
-    /// As [`ConditionOctets::add`].
-    fn count(low: &AtomicU32, high: &AtomicU32, octets: u32) {
-        if let Some(sum) = add(low, octets) {
-            carry(low, high, sum);
+    /// An entry of a condition.
+    fn entry(condition: u32) -> Entry {
+        Entry::route(condition)
+    }
+
+    fn tally() -> (Arc<ConditionOctets>, Tally) {
+        let counters = Arc::new(ConditionOctets::new().unwrap());
+        (Arc::clone(&counters), Tally::new(counters))
+    }
+
+    /// As many octets as a burst of the largest packets has.
+    const LARGEST: [u16; 64] = [u16::MAX; 64];
+    const LARGEST_OCTETS: u64 = 64 * u16::MAX as u64;
+
+    #[test]
+    fn a_counter_alone_among_many_never_loses_what_was_added_however_late_it_is_looked_at() {
+        for (end, condition) in [(1, 0), (64, 63), (65_536, 65_535), (1 << 24, 77)] {
+            let (counters, mut tally) = tally();
+            tally.cover(end);
+            for round in 0..2500 {
+                tally.allow(LARGEST_OCTETS);
+                tally.add_all(&[entry(condition); 64], &LARGEST);
+                assert_eq!(
+                    counters.get(condition as usize),
+                    (round + 1) * LARGEST_OCTETS
+                );
+            }
         }
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(16))]
         #[test]
-        fn a_counter_in_halves_is_the_sum_of_what_was_added(
-            octets in prop::collection::vec(0u32..1 << 31, 0..50)
+        fn counters_are_the_sums_of_what_was_added_also_while_there_are_ever_more_of_them(
+            steps in prop::collection::vec((1u32..1 << 16, 0u32..1 << 16, 1u32..300), 1..12),
         ) {
-            let (low, high) = (AtomicU32::new(0), AtomicU32::new(0));
-            let mut sum = 0;
-            for octets in octets {
-                count(&low, &high, octets);
-                sum += u64::from(octets);
-                prop_assert_eq!(get(&low, &high), sum);
+            let (counters, mut tally) = tally();
+            let (mut sums, mut end) = (HashMap::new(), 1);
+            for (more, condition, bursts) in steps {
+                end = more.max(end);
+                tally.cover(end);
+                for _ in 0..bursts {
+                    tally.allow(LARGEST_OCTETS);
+                    tally.add_all(&[entry(condition % end); 64], &LARGEST);
+                }
+                *sums.entry(condition % end).or_insert(0) += u64::from(bursts) * LARGEST_OCTETS;
+            }
+            for (condition, sum) in sums {
+                prop_assert_eq!(counters.get(condition as usize), sum);
             }
         }
     }
 
     #[test]
     fn a_carry_that_stops_half_way_is_read_as_before_or_behind_it() {
-        let low = AtomicU32::new(u32::MAX - 1);
+        let low = AtomicU32::new(FULL + 44);
         // As a worker leaves it that another thread interrupts: before the lower half, and behind it.
         let high = AtomicU32::new(2 * 6 + 1);
-        assert_eq!(get(&low, &high), (6 << 32) + u64::from(u32::MAX) - 1);
+        assert_eq!(get(&low, &high), 7 * u64::from(FULL) + 44);
         low.store(44, Ordering::Relaxed);
-        assert_eq!(get(&low, &high), (7 << 32) + 44);
+        assert_eq!(get(&low, &high), 7 * u64::from(FULL) + 44);
+        high.store(2 * 7, Ordering::Relaxed);
+        assert_eq!(get(&low, &high), 7 * u64::from(FULL) + 44);
     }
 
     #[test]
     fn threads_that_read_a_counter_never_see_it_run_backwards_or_ahead() {
-        let (low, high) = (AtomicU32::new(0), AtomicU32::new(0));
-        let counter = Arc::new((low, high));
-        let worker = {
-            let counter = Arc::clone(&counter);
-            // A carry every third time.
-            move || (0..60).for_each(|_| count(&counter.0, &counter.1, 0x6000_0001))
-        };
-        let worker = thread::spawn(worker);
-        let (mut last, end) = (0, 60 * 0x6000_0001_u64);
+        const STEP: u16 = 0xfff1;
+        let (counters, mut tally) = tally();
+        tally.cover(1);
+        // Carries in the midst of it, as often as a schedule can be tried.
+        let low = &counters.low[0];
+        let begin = u64::from(FULL) - 30 * u64::from(STEP);
+        low.store(begin as u32, Ordering::Relaxed);
+        let worker = thread::spawn(move || {
+            for _ in 0..60 {
+                tally.add_all(&[entry(0)], &[STEP]);
+                tally.allow(TURN);
+            }
+        });
+        let (mut last, end) = (begin, begin + 60 * u64::from(STEP));
         while last < end {
-            let seen = get(&counter.0, &counter.1);
+            let seen = counters.get(0);
             assert!(seen >= last && seen <= end, "{seen:#x} after {last:#x}");
-            assert_eq!(seen % 0x6000_0001, 0, "{seen:#x} is not a sum");
+            assert_eq!(
+                (seen - begin) % u64::from(STEP),
+                0,
+                "{seen:#x} is not a sum"
+            );
             last = seen;
             thread::yield_now();
         }

@@ -112,7 +112,7 @@ pub(crate) struct Shared {
     /// Written by the worker alone.
     pub(crate) counters: CachePadded<WorkerCounters>,
     /// Octets by condition; written by the worker alone.
-    pub(crate) conditions: ConditionOctets,
+    pub(crate) conditions: Arc<ConditionOctets>,
     /// How long bursts took, while that is recorded.
     pub(crate) burst_times: BurstTimes,
     /// The snapshot that the worker reads.
@@ -138,7 +138,7 @@ impl Shared {
     pub(crate) fn new(ports: usize, rings: RingSizes) -> io::Result<Self> {
         Ok(Self {
             counters: CachePadded::new(WorkerCounters::new(ports)),
-            conditions: ConditionOctets::new()?,
+            conditions: Arc::new(ConditionOctets::new()?),
             burst_times: BurstTimes::default(),
             taken_up: Arc::default(),
             sweeps: Arc::default(),

@@ -2,11 +2,12 @@
 //! Immutable once built; the control thread builds the next one and swaps. No DPDK, no packet.
 
 use std::net::Ipv4Addr;
+use std::ops::Range;
 
 use thiserror::Error;
 
 use crate::addr::Ipv4Prefix;
-use crate::dpdk::prefetch;
+use crate::dpdk::{Masked, prefetch};
 use crate::hashed::Hashed;
 
 /// What becomes of a packet.
@@ -109,6 +110,28 @@ impl Entry {
     }
 }
 
+/// An entry without its condition: of an address whose condition's index follows from its place, or of one that no condition names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Kind(u8);
+
+impl Kind {
+    /// No condition names the address. As an entry it would be none.
+    const REST: Self = Self(0);
+
+    const fn of(entry: Entry) -> Self {
+        Self((entry.0 >> 24) as u8)
+    }
+
+    /// The entry of the condition with this index; `rest` if there is none.
+    #[inline(always)]
+    const fn entry(self, condition: u32, rest: Entry) -> Entry {
+        match self {
+            Self::REST => rest,
+            Self(kind) => Entry((kind as u32) << 24 | condition),
+        }
+    }
+}
+
 impl std::fmt::Debug for Entry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let watched = if self.is_watched() { ", watched" } else { "" };
@@ -122,13 +145,23 @@ pub enum VerdictError {
     /// A condition's counter has an index beyond the counters there are.
     #[error("condition {0} is beyond the largest index of a counter")]
     Condition(u32),
+    /// A condition of the connected network has another index than its place there gives it.
+    #[error(
+        "condition {condition} of {address} has another index than its place in the connected network gives it"
+    )]
+    Misplaced {
+        /// The index that was given.
+        condition: u32,
+        /// The address that it is of.
+        address: Ipv4Addr,
+    },
 }
 
 /// Gathers conditions for a [`VerdictTable`].
 #[derive(Clone, Debug)]
 pub struct VerdictTableBuilder {
     rest: Entry,
-    direct: Option<Ipv4Prefix>,
+    connected: Option<(Ipv4Prefix, u32)>,
     conditions: Vec<(u32, Entry)>,
     wrong: Option<VerdictError>,
 }
@@ -160,11 +193,15 @@ impl VerdictTableBuilder {
         self
     }
 
-    /// The network whose addresses are looked up by index rather than by hash: the connected one. Networks larger
-    /// than a /14 are hashed all the same.
+    /// The network whose addresses are looked up by their place in it rather than by hash: the connected one. The conditions of its addresses have
+    /// the indices from `first` on, each address its own, so that the table need not hold them. A network of more than
+    /// [`CONNECTED_MAX`] addresses is hashed all the same.
     #[must_use]
-    pub fn connected(mut self, prefix: Ipv4Prefix) -> Self {
-        self.direct = (prefix.size() <= DIRECT_MAX).then_some(prefix);
+    pub fn connected(mut self, network: Ipv4Prefix, first: u32) -> Self {
+        self.connected = (network.size() <= CONNECTED_MAX).then_some((network, first));
+        if self.connected.is_some() {
+            self.check(first.saturating_add(network.size() as u32 - 1));
+        }
         self
     }
 
@@ -175,50 +212,83 @@ impl VerdictTableBuilder {
     }
 
     /// # Errors
-    /// A condition's index is at least [`CONDITIONS_MAX`].
+    /// A condition's index is at least [`CONDITIONS_MAX`], or, in the connected network, not the one of its place.
     pub fn build(self) -> Result<VerdictTable, VerdictError> {
         if let Some(error) = self.wrong {
             return Err(error);
         }
-        let first = self.direct.map_or(0, |prefix| prefix.network().to_bits());
-        let length = self
-            .direct
-            .map_or(0, |prefix| usize::try_from(prefix.size()).unwrap_or(0));
-        let mut direct = vec![self.rest; length].into_boxed_slice();
+        let (network, first, size) = self.connected.map_or((0, 0, 0), |(network, first)| {
+            (network.network().to_bits(), first, network.size() as usize)
+        });
+        let mut kinds = vec![Kind::REST; size].into_boxed_slice();
         let mut further = Vec::new();
+        let mut held = Vec::new();
         for (address, entry) in self.conditions {
-            match direct.get_mut(address.wrapping_sub(first) as usize) {
-                Some(place) => *place = entry,
+            let place = address.wrapping_sub(network);
+            match kinds.get_mut(place as usize) {
+                Some(kind) if entry.condition() == first + place => *kind = Kind::of(entry),
+                Some(_) => {
+                    return Err(VerdictError::Misplaced {
+                        condition: entry.condition(),
+                        address: address.into(),
+                    });
+                }
                 None => further.push((address, entry)),
             }
         }
-        let hashed = Hashed::new(
-            further
-                .into_iter()
-                .map(|(address, entry): (u32, Entry)| (address, entry.0)),
+        let (places, hashed) = (
+            first..,
+            Hashed::new(
+                further
+                    .into_iter()
+                    .map(|(address, entry)| (address, entry.0)),
+            ),
         );
+        let connected = places.zip(&kinds).filter(|(_, kind)| **kind != Kind::REST);
+        let entries = connected
+            .map(|(condition, kind)| kind.entry(condition, self.rest))
+            .chain(hashed.values().map(Entry))
+            .chain([self.rest]);
+        let mut end = first + size as u32;
+        for entry in entries {
+            end = end.max(entry.condition() + 1);
+            if entry.verdict() == Verdict::Hold {
+                held.push(entry.condition());
+            }
+        }
+        held.sort_unstable();
+        held.dedup();
         Ok(VerdictTable {
-            held: held(&direct, &hashed, self.rest),
+            network,
             first,
-            direct,
+            kinds,
             hashed,
             rest: self.rest,
+            held: held.into_boxed_slice(),
+            end,
         })
     }
 }
 
-/// The most addresses that are indexed directly, at four octets each.
-const DIRECT_MAX: u64 = 1 << 18;
+/// The most addresses that a connected network may have for its end systems to be looked up by place: those of a /14.
+pub const CONNECTED_MAX: u64 = 1 << 18;
 
-/// Address of an end system → verdict and counter: by index in the connected network, by hash elsewhere, and one entry
+/// Address of an end system → verdict and counter: by place in the connected network, by hash elsewhere, and one entry
 /// for the rest, every address that no condition names.
 #[derive(Debug)]
 pub struct VerdictTable {
+    /// The first address of the connected network.
+    network: u32,
+    /// The index of its condition.
     first: u32,
-    direct: Box<[Entry]>,
+    /// By place in the connected network: 2ⁿ, or none where no network is looked up so.
+    kinds: Box<[Kind]>,
     hashed: Hashed,
     rest: Entry,
+    /// The conditions on hold, ascending.
     held: Box<[u32]>,
+    /// One more than the highest index of a condition.
+    end: u32,
 }
 
 impl VerdictTable {
@@ -227,7 +297,7 @@ impl VerdictTable {
     pub fn builder(rest: Verdict, condition: u32) -> VerdictTableBuilder {
         let mut builder = VerdictTableBuilder {
             rest: Entry::new(rest, condition.min(CONDITIONS_MAX)),
-            direct: None,
+            connected: None,
             conditions: Vec::new(),
             wrong: None,
         };
@@ -238,16 +308,16 @@ impl VerdictTable {
     /// One verdict on everything, counted under `condition`: a group without load sharing.
     #[must_use]
     pub fn uniform(verdict: Verdict, condition: u16) -> Self {
-        let (hashed, rest) = (
-            Hashed::new([].into_iter()),
-            Entry::new(verdict, u32::from(condition)),
-        );
+        let condition = u32::from(condition);
+        let is_held = verdict == Verdict::Hold;
         Self {
-            held: held(&[], &hashed, rest),
+            network: 0,
             first: 0,
-            direct: Box::new([]),
-            hashed,
-            rest,
+            kinds: Box::new([]),
+            hashed: Hashed::new([].into_iter()),
+            rest: Entry::new(verdict, condition),
+            held: is_held.then_some(condition).into_iter().collect(),
+            end: condition + 1,
         }
     }
 
@@ -264,12 +334,20 @@ impl VerdictTable {
         self.rest
     }
 
+    /// One more than the highest index of a condition.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) const fn end(&self) -> u32 {
+        self.end
+    }
+
     /// What becomes of packets of the end system at `address` (host order).
     #[inline(always)]
     #[must_use]
     pub fn get(&self, address: u32) -> Entry {
-        match self.direct.get(address.wrapping_sub(self.first) as usize) {
-            Some(&entry) => entry,
+        let place = address.wrapping_sub(self.network);
+        match self.kinds.get(place as usize) {
+            Some(kind) => kind.entry(self.first + place, self.rest),
             None => self.indirect(address),
         }
     }
@@ -278,27 +356,37 @@ impl VerdictTable {
     #[inline(always)]
     #[must_use]
     pub(crate) fn on_everyone(&self) -> Option<Entry> {
-        (self.direct.is_empty() && self.hashed.is_empty()).then_some(self.rest)
+        (self.kinds.is_empty() && self.hashed.is_empty()).then_some(self.rest)
     }
 
     /// Asks for what a look-up reads first.
     #[inline]
     pub(crate) fn ask_ahead(&self) {
-        prefetch(&self.first);
-        if let Some(entry) = self.direct.first() {
-            prefetch(entry);
+        prefetch(&self.network);
+        if let Some(kind) = self.kinds.first() {
+            prefetch(kind);
         }
     }
 
-    /// As [`VerdictTable::get`], for several addresses at once; none if one of them is not of the connected network.
+    /// The connected network, if all `addresses` are of it; `entries` are then those of plain routes.
     #[inline(always)]
     #[must_use]
-    pub(crate) fn get_connected<const N: usize>(&self, addresses: &[u32; N]) -> Option<[Entry; N]> {
-        let mut entries = [self.rest; N];
-        for (&address, entry) in addresses.iter().zip(&mut entries) {
-            *entry = *self.direct.get(address.wrapping_sub(self.first) as usize)?;
+    pub(crate) fn connected(
+        &self,
+        addresses: &[u32],
+        entries: &mut [Entry],
+    ) -> Option<Connected<'_>> {
+        let kinds = Masked::new(&self.kinds)?;
+        let to_entry = Entry::route(self.first).0.wrapping_sub(self.network);
+        let mut beyond = 0;
+        for (&address, entry) in addresses.iter().zip(entries) {
+            beyond |= address ^ self.network;
+            *entry = Entry(address.wrapping_add(to_entry));
         }
-        Some(entries)
+        ((beyond as usize) < self.kinds.len()).then_some(Connected {
+            kinds,
+            conditions: self.first..self.first + self.kinds.len() as u32,
+        })
     }
 
     /// As [`VerdictTable::get`], for many addresses at once.
@@ -307,20 +395,6 @@ impl VerdictTable {
         if let Some(entry) = self.on_everyone() {
             return entries.fill(entry);
         }
-        // By eights without a call among them: most often all are of the connected network.
-        let (eights, last) = addresses.as_chunks::<8>();
-        let (eights_of_entries, last_entries) = entries.as_chunks_mut::<8>();
-        for (addresses, entries) in eights.iter().zip(eights_of_entries) {
-            match self.get_connected(addresses) {
-                Some(found) => *entries = found,
-                None => self.get_each(addresses, entries),
-            }
-        }
-        self.get_each(last, last_entries);
-    }
-
-    #[inline(never)]
-    fn get_each(&self, addresses: &[u32], entries: &mut [Entry]) {
         for (&address, entry) in addresses.iter().zip(entries) {
             *entry = self.get(address);
         }
@@ -332,20 +406,25 @@ impl VerdictTable {
     }
 }
 
-/// The conditions on hold, ascending.
-fn held(direct: &[Entry], hashed: &Hashed, rest: Entry) -> Box<[u32]> {
-    let mut held: Vec<u32> = direct
-        .iter()
-        .copied()
-        .filter(|entry| *entry != rest)
-        .chain(hashed.values().map(Entry))
-        .chain([rest])
-        .filter(|entry| entry.verdict() == Verdict::Hold)
-        .map(Entry::condition)
-        .collect();
-    held.sort_unstable();
-    held.dedup();
-    held.into_boxed_slice()
+/// What a table says of the connected network.
+pub(crate) struct Connected<'a> {
+    kinds: Masked<'a, Kind>,
+    /// The indices of its conditions, by place.
+    pub(crate) conditions: Range<u32>,
+}
+
+impl Connected<'_> {
+    /// Whether the packets of these addresses of the network are all plainly to be routed.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) fn are_plain_routes<const N: usize>(&self, addresses: &[u32; N]) -> bool {
+        const PLAIN: u8 = Kind::of(Entry::NONE).0;
+        addresses
+            .iter()
+            .fold(u8::MAX, |all, &address| all & self.kinds.at(address).0)
+            & PLAIN
+            == PLAIN
+    }
 }
 
 #[cfg(test)]
@@ -372,22 +451,30 @@ mod tests {
             rest in (verdict(), any::<bool>()),
         ) {
             // Addresses on both sides of the border of the connected network.
-            let base = Ipv4Addr::new(10, 0, 0, 0).to_bits().wrapping_sub(300);
+            let (network, first) = (Ipv4Addr::new(10, 0, 0, 0), 5000);
+            let base = network.to_bits().wrapping_sub(300);
             let mut builder = VerdictTable::builder(rest.0, 1000);
             if rest.1 {
                 builder = builder.watch_rest();
             }
-            if let Some(length) = connected {
-                builder = builder.connected(Ipv4Prefix::new(Ipv4Addr::new(10, 0, 0, 0), length).unwrap());
+            // One larger than a /14 is hashed.
+            let connected = connected.map(|length| Ipv4Prefix::new(network, length).unwrap());
+            if let Some(connected) = connected {
+                builder = builder.connected(connected, first);
             }
+            let by_place = connected.filter(|connected| connected.size() <= CONNECTED_MAX);
             let mut model = HashMap::new();
             for (offset, verdict, watched) in conditions {
                 let address = (base + offset).into();
-                builder = match watched {
-                    true => builder.watched(address, verdict, offset),
-                    false => builder.condition(address, verdict, offset),
+                let condition = match by_place {
+                    Some(connected) if connected.contains(address) => first + offset - 300,
+                    _ => offset,
                 };
-                model.insert(base + offset, (verdict, offset, watched));
+                builder = match watched {
+                    true => builder.watched(address, verdict, condition),
+                    false => builder.condition(address, verdict, condition),
+                };
+                model.insert(base + offset, (verdict, condition, watched));
             }
             let table = builder.build().unwrap();
             for address in base - 2..base + 602 {
@@ -400,7 +487,51 @@ mod tests {
                 prop_assert_eq!(table.holds(condition), verdict == Verdict::Hold);
             }
             prop_assert_eq!(table.holds(1000), rest.0 == Verdict::Hold);
+            prop_assert!(model.values().all(|&(_, condition, _)| condition < table.end()));
         }
+    }
+
+    #[test]
+    fn a_connected_network_is_told_apart_from_every_address_beside_it() {
+        let network = Ipv4Prefix::new(Ipv4Addr::new(10, 1, 2, 0), 24).unwrap();
+        let table = VerdictTable::builder(Verdict::Discard, 0)
+            .connected(network, 300)
+            .condition(Ipv4Addr::new(10, 1, 2, 7), Verdict::Route, 307)
+            .build()
+            .unwrap();
+        let inside = [0, 7, 255].map(|host| Ipv4Addr::new(10, 1, 2, host).to_bits());
+        let mut entries = [Entry::NONE; 3];
+        let connected = table.connected(&inside, &mut entries).unwrap();
+        assert_eq!(connected.conditions, 300..556);
+        assert_eq!(entries.map(Entry::condition), [300, 307, 555]);
+        assert!(connected.are_plain_routes(&[inside[1]]));
+        assert!(!connected.are_plain_routes(&[inside[1], inside[0]]));
+        for beside in [[10, 1, 1, 255], [10, 1, 3, 0], [10, 0, 2, 7], [11, 1, 2, 7]] {
+            let beside = Ipv4Addr::from(beside).to_bits();
+            assert!(
+                table
+                    .connected(&[inside[1], beside], &mut entries)
+                    .is_none()
+            );
+        }
+    }
+
+    #[test]
+    fn a_condition_of_the_connected_network_has_the_index_of_its_place() {
+        let network = Ipv4Prefix::new(Ipv4Addr::new(10, 0, 0, 0), 24).unwrap();
+        let address = Ipv4Addr::new(10, 0, 0, 9);
+        let build = |condition| {
+            VerdictTable::builder(Verdict::Discard, 0)
+                .connected(network, 100)
+                .condition(address, Verdict::Route, condition)
+                .build()
+        };
+        assert!(build(109).is_ok());
+        let wrong = VerdictError::Misplaced {
+            condition: 9,
+            address,
+        };
+        assert_eq!(build(9).err(), Some(wrong));
     }
 
     #[test]
@@ -430,5 +561,10 @@ mod tests {
                 .build()
                 .is_err()
         );
+        let network = Ipv4Prefix::new(Ipv4Addr::LOCALHOST, 24).unwrap();
+        for (first, fits) in [(CONDITIONS_MAX - 256, true), (CONDITIONS_MAX - 255, false)] {
+            let builder = VerdictTable::builder(Verdict::Route, 0).connected(network, first);
+            assert_eq!(builder.build().is_ok(), fits);
+        }
     }
 }

@@ -88,11 +88,8 @@ fn verdict(host: u8) -> (Verdict, u32) {
 fn verdicts(network: [u8; 2], first_condition: u32, connected: bool) -> Arc<VerdictTable> {
     let mut builder = VerdictTable::builder(Verdict::Discard, REST);
     if connected {
-        builder = builder.connected(
-            format!("{}.{}.0.0/24", network[0], network[1])
-                .parse()
-                .unwrap(),
-        );
+        let prefix = format!("{}.{}.0.0/24", network[0], network[1]);
+        builder = builder.connected(prefix.parse().unwrap(), first_condition);
     }
     for host in 0..200 {
         let (verdict, condition) = verdict(host);

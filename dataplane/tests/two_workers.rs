@@ -95,7 +95,7 @@ fn gateway(last: u8) -> Ipv4Addr {
 /// The even hosts are this router's to route, or the odd ones; each has a condition of its own.
 fn verdicts(odd: u8) -> Arc<VerdictTable> {
     let mut table = VerdictTable::builder(Verdict::Discard, u32::from(HOSTS))
-        .connected("10.0.0.0/24".parse().unwrap());
+        .connected("10.0.0.0/24".parse().unwrap(), 0);
     for host in 0..HOSTS {
         let verdict = if host % 2 == odd {
             Verdict::Route

@@ -6,6 +6,7 @@ mod arguments;
 mod burst;
 mod carrier;
 mod eal;
+mod masked;
 mod mbuf;
 mod mempool;
 mod port;
@@ -18,6 +19,7 @@ mod vectors;
 pub use burst::{BURST_MAX, Burst};
 pub use carrier::Carrier;
 pub use eal::{Eal, EalError, version};
+pub use masked::Masked;
 pub use mbuf::Mbuf;
 pub use mempool::{Mempool, MempoolError};
 pub use port::{

@@ -7,11 +7,14 @@ use super::HeldLimit;
 use crate::backlog::Backlog;
 use crate::dpdk::{Burst, Mbuf};
 use crate::handover::{Learner, WorkerPart};
+use crate::octets::Tally;
 use crate::shared::Shared;
 
 /// The doors of one worker's road. What goes through each is in the file of its name.
 pub(crate) struct Doors {
     pub(super) shared: Arc<Shared>,
+    /// Counts octets by condition.
+    pub(super) tally: Tally,
     /// Packets to be freed in one call when the burst is done.
     pub(super) discarded: Burst,
     pub(crate) backlog: Backlog<Mbuf>,
@@ -28,6 +31,7 @@ impl Doors {
         part: WorkerPart,
     ) -> Self {
         Self {
+            tally: Tally::new(Arc::clone(&shared.conditions)),
             shared,
             discarded: Burst::new(),
             backlog,

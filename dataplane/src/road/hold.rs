@@ -91,7 +91,8 @@ pub(crate) fn release(
         egress,
         doors,
         |packets, doors| {
-            count(packets, 0, &doors.shared.conditions);
+            doors.tally.allow(packets.mbufs.octets());
+            count(packets, 0, &doors.tally);
             Missing::Waits(Place::Kept)
         },
     )
@@ -126,7 +127,7 @@ fn send_on(
     packets: &mut Packets,
     egress: &mut [Egress],
     doors: &mut Doors,
-    begin: impl Fn(&Packets, &Doors) -> Missing,
+    begin: impl Fn(&Packets, &mut Doors) -> Missing,
 ) -> usize {
     let mut total = 0;
     let mut burst = ArrayVec::new();

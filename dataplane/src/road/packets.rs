@@ -8,6 +8,7 @@ use super::parse::Words;
 use crate::backlog::Held;
 use crate::dpdk::{BURST_MAX, Burst, Mbuf, top_bits};
 use crate::fib::HopIndex;
+use crate::tables::MatchOn;
 use crate::verdict::Entry;
 
 /// One finding on each packet, at the place of its buffer; behind those, old ones.
@@ -77,6 +78,19 @@ impl Notes {
     ) -> impl Iterator<Item = Range<usize>> {
         let column = &self.egress[places];
         split(column, self.one_way.is_some() || is_uniform(column))
+    }
+
+    /// What judging by a group looks at, the addresses that it matches and the octets, and the entries to be found.
+    #[inline(always)]
+    pub(super) fn judged_by(
+        &mut self,
+        match_on: MatchOn,
+    ) -> (&Column<u32>, &Column<u16>, &mut Column<Entry>) {
+        let addresses = match match_on {
+            MatchOn::Source => &self.sources,
+            MatchOn::Destination => &self.destinations,
+        };
+        (addresses, &self.total_octets, &mut self.entries)
     }
 
     /// Moves the notes on a packet forward.

@@ -47,6 +47,7 @@ pub(crate) fn parse(packets: &mut Packets, port_index: u16, tables: &Tables, doo
     };
     let (unread, octets) = take_down(packets, port);
     count_octets(octets, port_index, doors);
+    doors.tally.allow(octets);
     if let Some(group) = packets.notes.one_via.and_then(|via| port.group(via)) {
         // It comes while the headers are checked.
         group.verdicts.ask_ahead();

@@ -1,13 +1,13 @@
 //! Station 3: whether this router is in charge of a packet that came to a group's virtual MAC. Frames for the port's own
 //! MAC are always its own to route.
 
-use super::packets::{Notes, Places, runs};
+use super::packets::{Places, runs};
 use super::watch::{Judged, watch};
 use super::{Doors, OWN_MAC, Packets};
 use crate::counters::DiscardReason;
 use crate::dpdk::BURST_MAX;
-use crate::octets::ConditionOctets;
-use crate::tables::{Group, MatchOn, PortTable, Tables};
+use crate::octets::Tally;
+use crate::tables::{MatchOn, PortTable, Tables};
 use crate::verdict::{Entry, Verdict, VerdictTable};
 
 /// Keeps the packets that this router is to route, and counts their octets under their condition.
@@ -16,89 +16,83 @@ pub(crate) fn verdict(packets: &mut Packets, port_index: u16, tables: &Tables, d
     if packets.notes.one_via != Some(OWN_MAC)
         && let Some(port) = tables.ports.get(usize::from(port_index))
     {
-        let counted = judge(packets, port, &doors.shared.conditions);
+        let places = packets.places();
+        let counted = if let Some(group) = packets.notes.one_via.and_then(|via| port.group(via)) {
+            let (addresses, octets, entries) = packets.notes.judged_by(group.match_on);
+            judge_group(
+                &group.verdicts,
+                &addresses[places.clone()],
+                &octets[places.clone()],
+                &mut entries[places],
+                &mut doors.tally,
+            )
+        } else {
+            judge_groups(packets, port, &mut doors.tally);
+            0
+        };
         let rest = counted..packets.places().end;
         if !rest.is_empty() {
             if !Entry::are_plain_routes(&packets.notes.entries[rest]) {
                 turn_away(packets, port, port_index, tables, doors);
             }
-            count(packets, counted, &doors.shared.conditions);
+            count(packets, counted, &doors.tally);
         }
     } else {
         packets.notes.entries.fill(Entry::NONE);
     }
 }
 
-/// Looks up the verdicts. First packets, as long as they are plainly to be routed, are counted in passing; returns how many
-/// those are.
+/// Looks up the verdicts on packets that came to several groups, or to some and to the port's own MAC.
 #[inline(never)]
-fn judge(packets: &mut Packets, port: &PortTable, conditions: &ConditionOctets) -> usize {
-    let places = packets.places();
-    let Notes {
-        sources,
-        destinations,
-        total_octets,
-        vias,
-        one_via,
-        entries,
-        ..
-    } = &mut packets.notes;
-    let addresses = |group: &Group| match group.match_on {
-        MatchOn::Source => &*sources,
-        MatchOn::Destination => &*destinations,
-    };
-    if let Some(group) = one_via.and_then(|via| port.group(via)) {
-        return judge_group(
-            &group.verdicts,
-            &addresses(group)[places.clone()],
-            &total_octets[places.clone()],
-            &mut entries[places],
-            conditions,
-        );
-    }
+fn judge_groups(packets: &mut Packets, port: &PortTable, tally: &mut Tally) {
+    let (places, notes) = (packets.places(), &mut packets.notes);
+    let vias = notes.vias;
     for run in runs(&vias[places]) {
-        let entries = &mut entries[run.clone()];
         match port.group(vias[run.start]) {
-            Some(group) => group.verdicts.get_all(&addresses(group)[run], entries),
-            None => entries.fill(Entry::NONE),
+            Some(group) => {
+                tally.cover(group.verdicts.end());
+                let (addresses, _, entries) = notes.judged_by(group.match_on);
+                let verdicts = &group.verdicts;
+                verdicts.get_all(&addresses[run.clone()], &mut entries[run]);
+            }
+            None => notes.entries[run].fill(Entry::NONE),
         }
     }
-    0
 }
 
-/// The same, of packets that all came to one group.
-#[inline(never)]
+/// Looks up the verdicts on packets that all came to one group. First packets, as long as they are plainly to be routed, are
+/// counted in passing; returns how many those are.
+#[inline(always)]
 fn judge_group(
     verdicts: &VerdictTable,
     addresses: &[u32],
     octets: &[u16],
     entries: &mut [Entry],
-    conditions: &ConditionOctets,
+    tally: &mut Tally,
 ) -> usize {
+    tally.cover(verdicts.end());
     if let Some(entry) = verdicts.on_everyone() {
         entries.fill(entry);
         if !entry.is_plain_route() {
             return 0;
         }
-        conditions.add(entry, octets.iter().map(|&octets| u32::from(octets)).sum());
+        tally.add_to_one(entry, octets);
         return entries.len();
     }
     let mut counted = 0;
-    // By eights, so that there are few jumps: most often all are of the connected network and to be routed.
-    let (eights, _) = addresses.as_chunks::<8>();
-    let (eights_of_octets, _) = octets.as_chunks::<8>();
-    let (eights_of_entries, _) = entries.as_chunks_mut::<8>();
-    for ((addresses, octets), entries) in eights.iter().zip(eights_of_octets).zip(eights_of_entries)
+    if let Some(connected) = verdicts.connected(addresses, entries)
+        && let Some(counters) = tally.of(connected.conditions.clone())
     {
-        let Some(found) = verdicts.get_connected(addresses) else {
-            break;
-        };
-        *entries = found;
-        if !Entry::are_plain_routes(&found) {
-            break;
+        // By eights, so that there are few jumps: most often all are to be routed.
+        let (eights, _) = addresses.as_chunks::<8>();
+        let (eights_of_octets, _) = octets.as_chunks::<8>();
+        for (addresses, octets) in eights.iter().zip(eights_of_octets) {
+            if !connected.are_plain_routes(addresses) {
+                break;
+            }
+            counters.add_each(addresses, octets);
+            counted += addresses.len();
         }
-        conditions.add_all(&found, octets);
-        counted += found.len();
     }
     if counted < addresses.len() {
         verdicts.get_all(&addresses[counted..], &mut entries[counted..]);
@@ -108,9 +102,9 @@ fn judge_group(
 
 /// Counts the octets of what is routed, but for the first packets, which are counted already.
 #[inline(never)]
-pub(super) fn count(packets: &Packets, counted: usize, conditions: &ConditionOctets) {
+pub(super) fn count(packets: &Packets, counted: usize, tally: &Tally) {
     let (notes, rest) = (&packets.notes, counted..packets.places().end);
-    conditions.add_all(&notes.entries[rest.clone()], &notes.total_octets[rest]);
+    tally.add_all(&notes.entries[rest.clone()], &notes.total_octets[rest]);
 }
 
 /// Leads out what another router is in charge of, and what is to wait.
@@ -213,11 +207,13 @@ fn turn_odd_away(
 mod tests {
     use std::collections::HashMap;
     use std::net::Ipv4Addr;
+    use std::sync::Arc;
 
     use proptest::prelude::*;
 
     use super::*;
     use crate::addr::Ipv4Prefix;
+    use crate::octets::ConditionOctets;
 
     fn verdict() -> impl Strategy<Value = (Verdict, bool)> {
         prop_oneof![
@@ -247,10 +243,17 @@ mod tests {
             if rest.1 {
                 builder = builder.watch_rest();
             }
-            if let Some(length) = connected {
-                builder = builder.connected(Ipv4Prefix::new(NETWORK, length).unwrap());
+            let connected = connected.map(|length| Ipv4Prefix::new(NETWORK, length).unwrap());
+            if let Some(network) = connected {
+                builder = builder.connected(network, 2000);
             }
             for (condition, (address, (verdict, watched))) in (0..).zip(conditions) {
+                let condition = match connected {
+                    Some(network) if network.contains(address) => {
+                        2000 + address.to_bits() - NETWORK.to_bits()
+                    }
+                    _ => condition,
+                };
                 builder = match watched {
                     true => builder.watched(address, verdict, condition),
                     false => builder.condition(address, verdict, condition),
@@ -260,8 +263,9 @@ mod tests {
             let (addresses, octets): (Vec<u32>, Vec<u16>) =
                 packets.into_iter().map(|(address, octets)| (address.to_bits(), octets)).unzip();
             let mut entries = vec![Entry::NONE; addresses.len()];
-            let counters = ConditionOctets::new().unwrap();
-            let counted = judge_group(&verdicts, &addresses, &octets, &mut entries, &counters);
+            let counters = Arc::new(ConditionOctets::new().unwrap());
+            let mut tally = Tally::new(Arc::clone(&counters));
+            let counted = judge_group(&verdicts, &addresses, &octets, &mut entries, &mut tally);
 
             let expected: Vec<Entry> = addresses.iter().map(|&address| verdicts.get(address)).collect();
             prop_assert_eq!(&entries, &expected);
@@ -274,7 +278,7 @@ mod tests {
             for (entry, octets) in expected.iter().zip(octets).take(counted) {
                 *by_condition.entry(entry.condition()).or_default() += u64::from(octets);
             }
-            for condition in (0..500).chain([1000]) {
+            for condition in (0..500).chain([1000]).chain(2000..3024) {
                 let octets = by_condition.get(&condition).copied().unwrap_or(0);
                 prop_assert_eq!(counters.get(condition as usize), octets);
             }
@@ -283,17 +287,18 @@ mod tests {
 
     #[test]
     fn a_burst_that_is_plainly_to_be_routed_is_counted_as_it_is_looked_up() {
-        let counters = ConditionOctets::new().unwrap();
+        let counters = Arc::new(ConditionOctets::new().unwrap());
+        let mut tally = Tally::new(Arc::clone(&counters));
         let (addresses, octets) = ([NETWORK.to_bits(); BURST_MAX], [46; BURST_MAX]);
-        for connected in [true, false] {
-            let mut builder = VerdictTable::builder(Verdict::Route, 1);
-            if connected {
-                builder = builder.connected(Ipv4Prefix::new(NETWORK, 24).unwrap());
-            }
-            let verdicts = builder.build().unwrap();
+        let connected = VerdictTable::builder(Verdict::Discard, 0)
+            .connected(Ipv4Prefix::new(NETWORK, 24).unwrap(), 1)
+            .condition(NETWORK, Verdict::Route, 1)
+            .build()
+            .unwrap();
+        for verdicts in [connected, VerdictTable::uniform(Verdict::Route, 1)] {
             let before = counters.get(1);
             let mut entries = [Entry::NONE; BURST_MAX];
-            let counted = judge_group(&verdicts, &addresses, &octets, &mut entries, &counters);
+            let counted = judge_group(&verdicts, &addresses, &octets, &mut entries, &mut tally);
             assert_eq!(counted, BURST_MAX);
             assert_eq!(counters.get(1) - before, 46 * BURST_MAX as u64);
         }

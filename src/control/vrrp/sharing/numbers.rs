@@ -1,7 +1,7 @@
 //! By what numbers the workers know conditions and moves: every condition of every group has an index of its own, which is
 //! given anew only when no worker can be using it for the condition before; every move of every group has a number.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use dataplane::handover::HandoverId;
 
@@ -11,6 +11,9 @@ pub(super) const UNSHARED: u32 = 0;
 /// How many indices are given out before one is used anew, so that this happens late without the counters taking ever more memory.
 const FRESH_FIRST: u32 = 1 << 17;
 
+/// The same of those that are given out in blocks: as many as four networks of 65,536 addresses.
+const FRESH_BLOCKS_FIRST: u32 = 1 << 18;
+
 /// The numbers of all groups.
 #[derive(Debug)]
 pub(in crate::control::vrrp) struct Numbers {
@@ -18,9 +21,13 @@ pub(in crate::control::vrrp) struct Numbers {
     next: u32,
     /// Below it fresh ones come before those that came back.
     fresh_first: u32,
-    /// One more than the highest.
+    /// One more than the highest that is not of a block.
     end: u32,
     free: VecDeque<u32>,
+    /// Above it fresh blocks come before those that came back.
+    fresh_blocks_first: u32,
+    /// The first ones of blocks that came back, by how many indices they are.
+    free_blocks: BTreeMap<u32, VecDeque<u32>>,
     refused: u64,
     handovers: u32,
 }
@@ -40,6 +47,8 @@ impl Numbers {
             fresh_first: FRESH_FIRST,
             end,
             free: VecDeque::new(),
+            fresh_blocks_first: end.saturating_sub(FRESH_BLOCKS_FIRST),
+            free_blocks: BTreeMap::new(),
             refused: 0,
             handovers: 0,
         }
@@ -64,6 +73,25 @@ impl Numbers {
         if index != UNSHARED {
             self.free.push_back(index);
         }
+    }
+
+    /// The first of so many indices in a row that nothing uses, for the addresses of a connected network; none if there are not so many.
+    pub(super) fn take_block(&mut self, count: u32) -> Option<u32> {
+        let fresh = self
+            .end
+            .checked_sub(count)
+            .filter(|&first| first >= self.next);
+        let is_fresh_due = fresh.is_some_and(|first| first >= self.fresh_blocks_first);
+        let freed = self.free_blocks.get_mut(&count).filter(|_| !is_fresh_due);
+        freed.and_then(VecDeque::pop_front).or_else(|| {
+            self.end = fresh?;
+            fresh
+        })
+    }
+
+    /// No worker uses any of them any more.
+    pub(super) fn give_block_back(&mut self, first: u32, count: u32) {
+        self.free_blocks.entry(count).or_default().push_back(first);
     }
 
     /// Another move's number. They come round after 2^32 moves, of which the first are long over.
@@ -91,6 +119,46 @@ mod tests {
         numbers.give_back(2);
         numbers.give_back(UNSHARED);
         assert_eq!((numbers.take(), numbers.take()), (2, UNSHARED));
+    }
+
+    #[test]
+    fn blocks_are_given_out_from_above_and_again_only_when_they_came_back() {
+        let mut numbers = Numbers::up_to(100);
+        assert_eq!(
+            [numbers.take_block(32), numbers.take_block(32)],
+            [Some(68), Some(36)]
+        );
+        assert_eq!(
+            (numbers.take_block(64), numbers.take_block(35)),
+            (None, Some(1))
+        );
+        assert_eq!(
+            numbers.take(),
+            UNSHARED,
+            "nothing is left beside the blocks"
+        );
+        numbers.give_block_back(68, 32);
+        numbers.give_block_back(36, 32);
+        assert_eq!(
+            (numbers.take_block(16), numbers.take_block(32)),
+            (None, Some(68))
+        );
+    }
+
+    #[test]
+    fn a_block_that_came_back_waits_until_fresh_ones_have_been_given_out() {
+        let mut numbers = Numbers {
+            fresh_blocks_first: 80,
+            ..Numbers::up_to(100)
+        };
+        let first = numbers.take_block(10);
+        assert_eq!(first, Some(90));
+        numbers.give_block_back(90, 10);
+        assert_eq!(
+            [numbers.take_block(10), numbers.take_block(10)],
+            [Some(80), first]
+        );
+        assert_eq!(numbers.take_block(10), Some(70), "none has come back");
     }
 
     #[test]

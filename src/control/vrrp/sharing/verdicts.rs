@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
 
 use dataplane::addr::Ipv4Prefix;
-use dataplane::verdict::{Verdict, VerdictTable};
+use dataplane::verdict::{CONNECTED_MAX, Verdict, VerdictTable};
 use vrrpd::sharing::moves;
 use vrrpd::sharing::names::{Condition, MoveName};
 
@@ -20,8 +20,9 @@ type Waiter = (MoveName, moves::Verdict);
 /// The verdicts of one group.
 #[derive(Debug)]
 pub(super) struct Verdicts {
-    /// The prefix of the link.
-    connected: Ipv4Prefix,
+    /// The network of the link, and the index of its first address; each of its addresses has that of its place. None if it is too large, or there are not so
+    /// many indices: then each end system gets one by itself.
+    connected: Option<(Ipv4Prefix, u32)>,
     /// Whether end systems are to be learned from the rest while it is routed here.
     learns: bool,
     rest: Judged,
@@ -54,8 +55,12 @@ impl Verdicts {
             index: numbers.take(),
             watched: false,
         };
+        let size = u32::try_from(connected.size()).ok();
+        let block = size
+            .filter(|&size| u64::from(size) <= CONNECTED_MAX)
+            .and_then(|size| numbers.take_block(size));
         Self {
-            connected,
+            connected: block.map(|first| (connected, first)),
             learns,
             rest,
             end_systems: HashMap::new(),
@@ -147,8 +152,10 @@ impl Verdicts {
         if !std::mem::take(&mut self.changed) {
             return None;
         }
-        let mut builder =
-            VerdictTable::builder(self.rest.verdict, self.rest.index).connected(self.connected);
+        let mut builder = VerdictTable::builder(self.rest.verdict, self.rest.index);
+        if let Some((network, first)) = self.connected {
+            builder = builder.connected(network, first);
+        }
         if self.rest.watched || (self.learns && self.rest.verdict == Verdict::Route) {
             builder = builder.watch_rest();
         }
@@ -209,8 +216,12 @@ impl Verdicts {
             .map(|(_, publication)| publication)
             .chain([self.next])
             .flat_map(|publication| publication.unused);
-        for index in self.conditions.into_keys().chain(unused) {
+        let indices = self.conditions.into_keys().chain(unused);
+        for index in indices.filter(|&index| !is_in_block(self.connected, index)) {
             numbers.give_back(index);
+        }
+        if let Some((network, first)) = self.connected {
+            numbers.give_block_back(first, network.size() as u32);
         }
     }
 
@@ -220,7 +231,9 @@ impl Verdicts {
         };
         if let Some(judged) = self.end_systems.remove(&address) {
             self.conditions.remove(&judged.index);
-            self.next.unused.push(judged.index);
+            if !is_in_block(self.connected, judged.index) {
+                self.next.unused.push(judged.index);
+            }
             self.changed = true;
         }
     }
@@ -234,7 +247,12 @@ impl Verdicts {
         };
         let (rest, conditions) = (self.rest.verdict, &mut self.conditions);
         Some(self.end_systems.entry(address).or_insert_with(|| {
-            let index = numbers.take();
+            let index = match self.connected {
+                Some((network, first)) if network.contains(address) => {
+                    first + (address.to_bits() - network.network().to_bits())
+                }
+                _ => numbers.take(),
+            };
             if index != UNSHARED {
                 conditions.insert(index, condition);
             }
@@ -245,6 +263,15 @@ impl Verdicts {
             }
         }))
     }
+}
+
+/// Whether an index is one that the addresses of the connected network have by their places.
+fn is_in_block(connected: Option<(Ipv4Prefix, u32)>, index: u32) -> bool {
+    connected.is_some_and(|(network, first)| {
+        index
+            .checked_sub(first)
+            .is_some_and(|place| u64::from(place) < network.size())
+    })
 }
 
 const fn of_workers(verdict: moves::Verdict) -> Verdict {
@@ -261,6 +288,9 @@ mod tests {
 
     const A: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 17);
     const B: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 18);
+    /// Behind a further router.
+    const C: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
+    const D: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 2);
 
     fn of(address: Ipv4Addr) -> Condition {
         Condition::Address(address.into())
@@ -291,13 +321,50 @@ mod tests {
     }
 
     #[test]
-    fn an_index_is_used_anew_only_when_the_table_without_it_was_taken_up() {
-        // The unshared one, the rest's, and one more.
-        let mut numbers = Numbers::up_to(3);
+    fn who_is_on_the_link_has_the_index_of_its_place_there() {
+        let mut numbers = Numbers::up_to(1000);
         let mut verdicts = verdicts(&mut numbers);
+        let index = |verdicts: &mut Verdicts, address, numbers: &mut Numbers| {
+            verdicts.index(of(address), numbers).unwrap()
+        };
+        let of_a = index(&mut verdicts, A, &mut numbers);
+        assert_eq!(index(&mut verdicts, B, &mut numbers), of_a + 1);
+        let of_c = index(&mut verdicts, C, &mut numbers);
         verdicts.set(of(A), Some(moves::Verdict::Route), &mut numbers);
-        published(&mut verdicts, 1);
+        let table = published(&mut verdicts, 1);
+        for (address, index) in [(A, of_a), (B, of_a + 1), (C, of_c)] {
+            assert_eq!(table.get(address.to_bits()).condition(), index);
+        }
         verdicts.set(of(A), None, &mut numbers);
+        assert_eq!(
+            index(&mut verdicts, A, &mut numbers),
+            of_a,
+            "the next time too"
+        );
+    }
+
+    #[test]
+    fn a_link_that_has_no_block_has_indices_one_by_one() {
+        let mut numbers = Numbers::up_to(200);
+        let mut verdicts = verdicts(&mut numbers);
+        verdicts.set(of(B), Some(moves::Verdict::Route), &mut numbers);
+        verdicts.set(of(A), Some(moves::Verdict::Discard), &mut numbers);
+        let table = published(&mut verdicts, 1);
+        let found = [B, A].map(|address| {
+            let entry = table.get(address.to_bits());
+            (entry.verdict(), entry.condition())
+        });
+        assert_eq!(found, [(Verdict::Route, 2), (Verdict::Discard, 3)]);
+    }
+
+    #[test]
+    fn an_index_is_used_anew_only_when_the_table_without_it_was_taken_up() {
+        // The unshared one, the rest's, one more, and the link's.
+        let mut numbers = Numbers::up_to(3 + 256);
+        let mut verdicts = verdicts(&mut numbers);
+        verdicts.set(of(C), Some(moves::Verdict::Route), &mut numbers);
+        published(&mut verdicts, 1);
+        verdicts.set(of(C), None, &mut numbers);
         published(&mut verdicts, 2);
         assert_eq!(numbers.take(), UNSHARED);
         verdicts.settle(|taken| taken <= 1, &mut numbers);
@@ -308,19 +375,21 @@ mod tests {
 
     #[test]
     fn a_group_that_ends_gives_back_the_indices_too_that_it_has_just_stopped_using() {
-        // The unshared one, the rest's, and two more.
-        let mut numbers = Numbers::up_to(4);
+        // The unshared one, the rest's, two more, and the link's.
+        let mut numbers = Numbers::up_to(4 + 256);
         let mut verdicts = verdicts(&mut numbers);
-        for condition in [of(A), of(B)] {
+        for condition in [of(A), of(C), of(D)] {
             verdicts.set(condition, Some(moves::Verdict::Route), &mut numbers);
         }
-        verdicts.set(of(A), None, &mut numbers);
+        verdicts.set(of(C), None, &mut numbers);
         published(&mut verdicts, 1);
-        verdicts.set(of(B), None, &mut numbers);
+        verdicts.set(of(D), None, &mut numbers);
+        assert_eq!(numbers.take_block(256), None);
         verdicts.end(&mut numbers);
         let mut free: Vec<u32> = (0..4).map(|_| numbers.take()).collect();
         free.sort_unstable();
         assert_eq!(free, [UNSHARED, 1, 2, 3]);
+        assert_eq!(numbers.take_block(256), Some(4));
     }
 
     #[test]
