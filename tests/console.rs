@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use clap::CommandFactory;
+use dataplane::counters::{DiscardReason, PuntCause};
 use lab::process::{Finished, Process, command};
 use lab::terminal::Terminal;
 use lab::{Result, poll};
@@ -213,6 +214,20 @@ fn every_command_is_carried_out_and_every_field_is_documented() -> Result<()> {
     assert!(router.finish(DEADLINE)?.status.success());
     assert!(!site.socket().exists(), "the socket stays behind");
     Ok(())
+}
+
+#[test]
+fn every_reason_to_drop_a_frame_and_every_cause_to_look_at_one_is_documented() {
+    let guide = include_str!("../docs/operation.md");
+    let section = guide
+        .split("\n### ")
+        .find(|section| section.starts_with("Why frames are dropped"))
+        .expect("the section");
+    let reasons = DiscardReason::ALL.iter().map(|reason| reason.name());
+    let causes = PuntCause::ALL.iter().map(|cause| cause.name());
+    for name in reasons.chain(causes) {
+        assert!(section.contains(&format!("`{name}`")), "{name}");
+    }
 }
 
 #[test]
