@@ -11,6 +11,7 @@ use manifold::args::{Action, Arguments, ctl_line};
 use manifold::command::{Line, NotACommand};
 use manifold::config::{Config, Machine};
 use manifold::console::{self, ConsoleError, Place};
+use manifold::control::plan;
 use manifold::ctl::Client;
 use manifold::man;
 use manifold::request::{AskError, Form};
@@ -69,6 +70,7 @@ fn refuse(error: &clap::Error) -> ExitCode {
 
 fn check(file: &Path) -> Result<(), Box<dyn Error>> {
     let config = Config::load(file, &Machine::look())?;
+    plan::check(&config).map_err(|error| format!("{}: {error}", file.display()))?;
     let count = |n: usize, what: &str| match n {
         1 => format!("1 {what}"),
         _ => format!("{n} {what}s"),

@@ -175,6 +175,54 @@ impl LoadSharingConfig {
         let short = |low_ms, high_s| {
             value::duration(Duration::from_millis(low_ms)..=Duration::from_secs(high_s))
         };
+        let review_window = table.with_default(
+            mistakes,
+            "review-window",
+            Duration::from_secs(10),
+            short(100, 3600),
+        );
+        let review_hold = table.with_default(
+            mistakes,
+            "review-hold",
+            Duration::from_secs(60),
+            short(100, 86_400),
+        );
+        let review_difference_percent = table.with_default(
+            mistakes,
+            "review-difference-percent",
+            20,
+            value::integer(Self::DIFFERENCE_PERCENT, "percent"),
+        );
+        let tolerance_percent = table.with_default(
+            mistakes,
+            "tolerance-percent",
+            5,
+            value::integer(1..=999, "percent"),
+        );
+        if review_hold.value < review_window.value {
+            mistakes.note(
+                &review_hold.span,
+                Mistake::new(
+                    format!(
+                        "`review-hold` of {:?} is shorter than `review-window`, {:?}: a review would not see what the last one changed",
+                        review_hold.value, review_window.value
+                    ),
+                    "make it as long as the window, or longer",
+                ),
+            );
+        }
+        if tolerance_percent.value >= review_difference_percent.value {
+            mistakes.note(
+                &tolerance_percent.span,
+                Mistake::new(
+                    format!(
+                        "`tolerance-percent` of {} is not less than `review-difference-percent`, {}: a review would undo the last one",
+                        tolerance_percent.value, review_difference_percent.value
+                    ),
+                    "lower it, or raise the difference",
+                ),
+            );
+        }
         let read = Self {
             mode: table
                 .with_default(mistakes, "mode", Mode::Sequence, value::choice(&MODES))
@@ -260,22 +308,8 @@ impl LoadSharingConfig {
                 )
                 .value,
             discovery: DiscoveryConfig::read(&mut table, mistakes),
-            review_window: table
-                .with_default(
-                    mistakes,
-                    "review-window",
-                    Duration::from_secs(10),
-                    short(100, 3600),
-                )
-                .value,
-            review_hold: table
-                .with_default(
-                    mistakes,
-                    "review-hold",
-                    Duration::from_secs(60),
-                    short(100, 86_400),
-                )
-                .value,
+            review_window: review_window.value,
+            review_hold: review_hold.value,
             review_rate_mbit: table
                 .with_default(
                     mistakes,
@@ -292,14 +326,7 @@ impl LoadSharingConfig {
                     value::integer(0..=u32::MAX, "overflows a second"),
                 )
                 .value,
-            review_difference_percent: table
-                .with_default(
-                    mistakes,
-                    "review-difference-percent",
-                    20,
-                    value::integer(Self::DIFFERENCE_PERCENT, "percent"),
-                )
-                .value,
+            review_difference_percent: review_difference_percent.value,
             review_overflow_difference: table
                 .with_default(
                     mistakes,
@@ -308,14 +335,7 @@ impl LoadSharingConfig {
                     value::integer(0..=u32::MAX, "overflows a second"),
                 )
                 .value,
-            tolerance_percent: table
-                .with_default(
-                    mistakes,
-                    "tolerance-percent",
-                    5,
-                    value::integer(1..=999, "percent"),
-                )
-                .value,
+            tolerance_percent: tolerance_percent.value,
             end_systems: table.list(mistakes, "end-systems", end_system),
             node: table
                 .tables(mistakes, "node", "[[virtual-router.load-sharing.node]]")
@@ -461,7 +481,17 @@ fn end_system(value: &DeValue<'_>) -> Result<Ipv4Prefix, Mistake> {
     const LENGTH_MIN: u8 = 12;
     const WHAT: &str = "an IPv4 address or prefix";
     const EXAMPLE: &str = "192.0.2.17";
+    let is_host = |address: Ipv4Addr| !address.is_multicast() && !address.is_unspecified();
+    let no_host = |address| {
+        Err(Mistake::new(
+            format!("{address} is no host's address"),
+            "name addresses that hosts have",
+        ))
+    };
     if let Some(address) = value.as_str().and_then(|text| text.parse().ok()) {
+        if !is_host(address) {
+            return no_host(address);
+        }
         return Ipv4Prefix::new(address, 32).map_err(|error| {
             Mistake::new(error.to_string(), "write an address, as in \"192.0.2.17\"")
         });
@@ -478,6 +508,9 @@ fn end_system(value: &DeValue<'_>) -> Result<Ipv4Prefix, Mistake> {
             format!("{prefix} has bits set behind its length"),
             format!("write \"{}\"", prefix.masked()),
         ));
+    }
+    if !is_host(prefix.addr()) {
+        return no_host(prefix.addr());
     }
     Ok(prefix)
 }

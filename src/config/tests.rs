@@ -78,6 +78,7 @@ fn a_right_file_is_read_with_every_default_filled_in() {
     let protocol = config.virtual_routers[0].protocol().unwrap();
     assert_eq!(protocol.priority, 100);
     protocol.validate([192, 0, 2, 2].into()).unwrap();
+    crate::control::plan::check(&config).unwrap();
 }
 
 #[test]
@@ -114,6 +115,7 @@ fn a_group_that_shares_its_load_is_read_with_every_default_filled_in() {
     let config = Config::parse("test.toml", &text, &machine()).unwrap_or_else(|problems| {
         panic!("{}", LoadError::Mistakes(problems));
     });
+    crate::control::plan::check(&config).unwrap();
     let sharing = config.virtual_routers[0].load_sharing.as_ref().unwrap();
     assert_eq!(sharing.mode, vrrpd::sharing::names::Mode::Sequence);
     assert_eq!(sharing.weight, 100);
@@ -268,6 +270,9 @@ const WRONG: &[Wrong] = &[
     Wrong("vrid = 7", "vrid = 7\nload-sharing = { authentication = \"none\", end-systems = [\"10.0.0.0/8\"] }", "\"10.0.0.0/8\"", "more hosts than", "/12 or longer"),
     Wrong("vrid = 7", "vrid = 7\nload-sharing = { authentication = \"none\", end-systems = [\"192.0.2.9\", \"192.0.2.8/29\"] }", "\"192.0.2.8/29\"", "192.0.2.9 is given twice", "each end system once"),
     Wrong("vrid = 7", "vrid = 7\nload-sharing = { authentication = \"none\", end-systems-max = 4, end-systems = [\"192.0.2.8/29\"] }", "\"192.0.2.8/29\"", "more end systems than `end-systems-max`, 4", "raise"),
+    Wrong("vrid = 7", "vrid = 7\nload-sharing = { authentication = \"none\", node = [{ address = \"192.0.2.9\", end-systems = [\"224.0.0.1\"] }] }", "\"224.0.0.1\"", "224.0.0.1 is no host's address", "that hosts have"),
+    Wrong("vrid = 7", "vrid = 7\nload-sharing = { authentication = \"none\", review-hold = \"1s\" }", "\"1s\" }", "shorter than `review-window`, 10s", "as long as the window"),
+    Wrong("vrid = 7", "vrid = 7\nload-sharing = { authentication = \"none\", tolerance-percent = 20 }", "20 }", "not less than `review-difference-percent`, 20", "raise the difference"),
     Wrong("vrid = 7", "vrid = 7\nload-sharing = { authentication = \"none\", node = [{ end-systems = [] }] }", "{ end-systems", "has no `address`", "\"192.0.2.9\""),
     Wrong("[\"192.0.2.1\"]\n", "[\"192.0.2.2\"]\npriority = 255\nload-sharing = { authentication = \"none\", role = \"substitution-server\" }\n", "255\nload", "never is master", "1 to 254"),
     Wrong("vrid = 7", "vrid = 7\nload-sharing = { authentication = \"none\", role = \"server\" }", "\"server\"", "server", "substitution-server"),

@@ -7,7 +7,9 @@ use dataplane::addr::{Ipv4Prefix, MacAddr};
 use vrrpd::Weight;
 
 use super::host::{Port, PortIndex, Route};
-use super::vrrp::{AddressWatch, GroupConfig, GroupKey, Leader, SharingConfig, Tracked, Watch};
+use super::vrrp::{
+    self, AddressWatch, ApplyError, GroupConfig, GroupKey, Leader, SharingConfig, Tracked, Watch,
+};
 use crate::config::{
     Config, GroupName, RouteTarget, TrackConfig, TrackTarget, VirtualRouterConfig,
 };
@@ -57,6 +59,16 @@ pub fn routes(config: &Config) -> Vec<(Ipv4Prefix, Route)> {
             Some((route.prefix.value, leads))
         })
         .collect()
+}
+
+/// Checks what a configuration cannot tell of its own parts: whether the protocol takes the virtual routers.
+///
+/// # Errors
+/// The first mistake found.
+pub fn check(config: &Config) -> Result<(), ApplyError> {
+    // Their link addresses are the devices' and do not matter here.
+    let macs = vec![MacAddr::ZERO; config.ports.len()];
+    vrrp::check(&ports(config, &macs), groups(config))
 }
 
 /// The virtual routers.

@@ -35,7 +35,7 @@ mod shared;
 mod ties;
 mod tracks;
 
-pub use apply::ApplyError;
+pub use apply::{ApplyError, check};
 pub use output::{Charge, GroupKey, Output};
 pub use review::Asked;
 pub use shared::OrderError;

@@ -33,7 +33,7 @@ mod show;
 pub mod tracking;
 
 pub use config::{GroupConfig, SourceMac, Tracked, Watch};
-pub use driver::{ApplyError, Asked, Charge, GroupKey, Output, Vrrp};
+pub use driver::{ApplyError, Asked, Charge, GroupKey, Output, Vrrp, check};
 pub use hooks::{HookCall, HookRunner};
 pub use sharing::{Leader, SharingConfig, Sighting, Taken};
 pub use show::show;

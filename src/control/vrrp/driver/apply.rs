@@ -144,6 +144,14 @@ impl Vrrp {
     }
 }
 
+/// Checks that virtual routers on these ports make sense, as [`Vrrp::apply`] does before it changes anything.
+///
+/// # Errors
+/// The first mistake found.
+pub fn check(ports: &[Port], configs: Vec<GroupConfig>) -> Result<(), ApplyError> {
+    checked(ports, configs).map(|_| ())
+}
+
 /// The configurations by what tells them apart, if all of them make sense.
 fn checked(
     ports: &[Port],
