@@ -10,10 +10,11 @@ use super::parse::{VRRP, via};
 use super::punt::PuntReason;
 use crate::counters::DiscardReason;
 use crate::dpdk::Mbuf;
-use crate::tables::{PortTable, Tables};
+use crate::tables::{OwnAddresses, PortTable};
 use crate::wire::checksum;
 
 /// Where a frame goes.
+#[derive(Debug)]
 pub(super) enum Fate {
     Road {
         source: u32,
@@ -46,13 +47,22 @@ const VRRP_GROUP: u32 = 0xe000_0012;
 
 /// Decides on a frame.
 #[cold]
-pub(super) fn examine(mbuf: &Mbuf, port: &PortTable, tables: &Tables) -> Fate {
+pub(super) fn examine(mbuf: &Mbuf, port: &PortTable, own: &OwnAddresses) -> Fate {
+    if mbuf.is_chained() {
+        return Discard(DiscardReason::Chained);
+    }
+    examine_frame(mbuf.data(), mbuf.is_tagged(), port, own)
+}
+
+/// The same, of a frame in one piece, from which the driver has taken a VLAN tag or not.
+pub(super) fn examine_frame(
+    data: &[u8],
+    is_tagged: bool,
+    port: &PortTable,
+    own: &OwnAddresses,
+) -> Fate {
     use DiscardReason as Reason;
 
-    let data = mbuf.data();
-    if mbuf.is_chained() {
-        return Discard(Reason::Chained);
-    }
     if data.len() < ETHERNET_OCTETS {
         return Discard(Reason::Runt);
     }
@@ -84,7 +94,7 @@ pub(super) fn examine(mbuf: &Mbuf, port: &PortTable, tables: &Tables) -> Fate {
     if from & 1 != 0 {
         return Discard(Reason::MulticastSource);
     }
-    if mbuf.is_tagged() {
+    if is_tagged {
         return Discard(Reason::Vlan);
     }
     match u16::from_be_bytes([headers[12], headers[13]]) {
@@ -99,7 +109,7 @@ pub(super) fn examine(mbuf: &Mbuf, port: &PortTable, tables: &Tables) -> Fate {
         0x8100 | 0x88a8 | 0x9100 => return Discard(Reason::Vlan),
         _ => return Discard(Reason::UnknownProtocol),
     }
-    ipv4(data, &headers, to, via, tables)
+    ipv4(data, &headers, to, via, own)
 }
 
 fn recipient(mac: u64, port: &PortTable) -> Option<To> {
@@ -116,7 +126,7 @@ fn is_advertisement(headers: &Headers) -> bool {
         && destination(headers) == VRRP_GROUP
 }
 
-fn ipv4(data: &[u8], headers: &Headers, to: To, via: u16, tables: &Tables) -> Fate {
+fn ipv4(data: &[u8], headers: &Headers, to: To, via: u16, own: &OwnAddresses) -> Fate {
     use DiscardReason as Reason;
 
     let packet = &data[ETHERNET_OCTETS..];
@@ -156,7 +166,7 @@ fn ipv4(data: &[u8], headers: &Headers, to: To, via: u16, tables: &Tables) -> Fa
             reason: PuntReason::ForUs,
         };
     }
-    if is_no_host(source) || tables.own.contains(source) {
+    if is_no_host(source) || own.contains(source) {
         return Discard(Reason::MartianSource);
     }
     match destination >> 24 {

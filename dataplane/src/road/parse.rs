@@ -294,7 +294,7 @@ fn examine_each(
     let mut any_old = false;
     packets.sift(irregular, |mbuf, notes, place| {
         let place = place % BURST_MAX;
-        match examine(&mbuf, port, tables) {
+        match examine(&mbuf, port, &tables.own) {
             Fate::Road {
                 source,
                 destination,
@@ -319,11 +319,13 @@ fn examine_each(
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
     use std::sync::Arc;
 
     use proptest::prelude::*;
 
     use super::super::header::Headers;
+    use super::super::irregular::examine_frame;
     use super::*;
     use crate::addr::MacAddr;
     use crate::neighbours::mac_word;
@@ -333,23 +335,35 @@ mod tests {
 
     const OWN_MAC_WORD: u64 = 0xaa00_0000_0002;
 
-    /// Whether something speaks against a frame that is as long as its packet.
-    fn is_doubtful(headers: &Headers) -> bool {
+    /// What is noted of a frame of so many octets that nothing speaks against: source, destination, and octets.
+    fn taken_straight(
+        headers: &Headers,
+        frame_octets: u16,
+        own: &OwnAddresses,
+    ) -> Option<(u32, u32, u16)> {
         let (mut words, mut notes) = (Words::BLANK, Notes::BLANK);
         words.from[0] = from_octets(headers);
         words.first[0] = first_ipv4_octets(headers);
         words.third[0] = hop_octets(headers);
         words.source[0] = source_octets(headers);
         words.destination[0] = destination_octets(headers);
-        words.frame_octets[0] = 60;
+        words.frame_octets[0] = frame_octets;
         let check = Check {
             length: 1,
             words: &words,
             notes: &mut notes,
             own_mac: OWN_MAC_WORD,
-            own: OwnAddresses::default().filter(),
+            own: own.filter(),
         };
-        !check.compute().is_empty()
+        check.compute().is_empty().then_some((
+            notes.sources[0],
+            notes.destinations[0],
+            notes.total_octets[0],
+        ))
+    }
+
+    fn is_doubtful(headers: &Headers) -> bool {
+        taken_straight(headers, 60, &OwnAddresses::default()).is_none()
     }
 
     fn frame(from: [u8; 6], first: u8, ttl: u8, rest: [u8; 4]) -> Headers {
@@ -385,6 +399,47 @@ mod tests {
             from[0] &= !1;
             prop_assume!(from[..5] != [0, 0, 0x5e, 0, 1] && from != [2, 0, 0, 0, 0, 0xaa]);
             prop_assert!(!is_doubtful(&frame(from, 0x45, ttl, rest)));
+        }
+
+        #[test]
+        fn what_is_taken_straight_is_what_a_thorough_look_finds(
+            rest: [u8; 4],
+            ttl: u8,
+            to_group: bool,
+            spoilt in prop::collection::vec((6..HEADERS_OCTETS, any::<u8>()), 0..3),
+            is_summed: bool,
+            frame_octets in HEADERS_OCTETS..80,
+            own in prop::collection::vec(any::<u32>(), 0..3),
+        ) {
+            let virtual_mac = MacAddr::virtual_v4(7);
+            let own_mac = MacAddr([2, 0, 0, 0, 0, 0xaa]);
+            let mut port = PortTable::new(own_mac, 1500);
+            prop_assert_eq!(port.mac, OWN_MAC_WORD);
+            let verdicts = Arc::new(VerdictTable::uniform(Verdict::Discard, 0));
+            port.set_group(7, Some(Group { verdicts, match_on: MatchOn::Source }));
+            let own: OwnAddresses = own.into_iter().map(Ipv4Addr::from_bits).collect();
+
+            let mut headers = frame([2, 0, 0, 0, 0, 1], 0x45, ttl, rest);
+            headers[..6].copy_from_slice(&if to_group { virtual_mac } else { own_mac }.0);
+            for (place, octet) in spoilt {
+                headers[place] = octet;
+            }
+            if is_summed {
+                headers[24..26].fill(0);
+                let sum = checksum::of(&headers[ETHERNET_OCTETS..]);
+                headers[24..26].copy_from_slice(&sum.to_be_bytes());
+            }
+            let mut whole = headers.to_vec();
+            whole.resize(frame_octets, 0);
+            if let Some(noted) = taken_straight(&headers, frame_octets as u16, &own) {
+                match examine_frame(&whole, false, &port, &own) {
+                    Fate::Road { source, destination, total_octets, via } => {
+                        prop_assert_eq!((source, destination, total_octets), noted);
+                        prop_assert_eq!(via, if to_group { 7 } else { OWN_MAC });
+                    }
+                    fate => prop_assert!(false, "{:?}", fate),
+                }
+            }
         }
 
         #[test]
