@@ -69,8 +69,8 @@ pub struct Full<P>(pub P);
 
 const NONE: u32 = u32::MAX;
 
-/// Room beyond a backlog's capacity, for frames of the control thread alone: however much traffic waits, advertisements are sent.
-pub(crate) const CONTROL_FRAMES_MAX: u32 = 64;
+/// Room beyond a backlog's capacity, for VRRP that the control thread sends: however much else waits, advertisements go out.
+pub(crate) const BEYOND_MAX: u32 = 64;
 
 #[derive(Debug)]
 struct Slot<P> {
@@ -99,7 +99,7 @@ impl Queue {
 #[derive(Debug)]
 pub struct Backlog<P> {
     slots: Box<[Slot<P>]>,
-    /// The packets that it takes, but for those of the control thread.
+    /// The packets that it takes, but for those that have room beyond.
     capacity: usize,
     /// Slots without a packet, linked.
     free: u32,
@@ -114,7 +114,7 @@ impl<P> Backlog<P> {
     /// Room for `capacity` packets, on hold and for all of `ports` egress ports together, and for a few of the control thread's beside.
     #[must_use]
     pub fn new(capacity: u32, ports: usize) -> Self {
-        let slots = capacity.saturating_add(CONTROL_FRAMES_MAX).min(NONE - 1);
+        let slots = capacity.saturating_add(BEYOND_MAX).min(NONE - 1);
         Self {
             capacity: capacity as usize,
             slots: (1..=slots)
@@ -177,17 +177,17 @@ impl<P> Backlog<P> {
     /// [`Full`], or there is no such port.
     pub fn enqueue(&mut self, port: usize, waiting: Waiting<P>) -> Result<(), Full<Waiting<P>>> {
         if self.has_room() {
-            self.enqueue_control(port, waiting)
+            self.enqueue_beyond(port, waiting)
         } else {
             Err(Full(waiting))
         }
     }
 
-    /// As [`Backlog::enqueue`], for a frame of the control thread: there is room for it when there is none for others.
+    /// As [`Backlog::enqueue`], for a frame without which the router would count as dead: there is room for it when there is none for others.
     ///
     /// # Errors
     /// [`Full`], or there is no such port.
-    pub fn enqueue_control(
+    pub fn enqueue_beyond(
         &mut self,
         port: usize,
         waiting: Waiting<P>,

@@ -44,7 +44,7 @@ proptest! {
         for (packet, step) in steps.into_iter().enumerate() {
             let packets = held.len() + egress.iter().map(VecDeque::len).sum::<usize>();
             let full = packets >= capacity as usize;
-            let full_for_all = packets == (capacity + CONTROL_FRAMES_MAX) as usize;
+            let full_for_all = packets == (capacity + BEYOND_MAX) as usize;
             match step {
                 Step::Hold(condition) => {
                     let done = backlog.hold(Held { condition, fingerprint: 1, port: 2, via: 3, packet });
@@ -56,7 +56,7 @@ proptest! {
                     if !full { egress[port].push_back((condition, packet)) }
                 }
                 Step::EnqueueControl(port, condition) => {
-                    let done = backlog.enqueue_control(port, Waiting { condition, packet });
+                    let done = backlog.enqueue_beyond(port, Waiting { condition, packet });
                     prop_assert_eq!(done.is_err(), full_for_all);
                     if !full_for_all { egress[port].push_back((condition, packet)) }
                 }
@@ -218,7 +218,7 @@ proptest! {
             prop_assert_eq!(&now, &expected);
             let packets: usize = waiting.iter().map(|(_, queue, _)| queue.len()).sum();
             prop_assert_eq!(backlog.unresolved(), packets);
-            prop_assert!(packets <= (capacity + CONTROL_FRAMES_MAX) as usize);
+            prop_assert!(packets <= (capacity + BEYOND_MAX) as usize);
             prop_assert_eq!(backlog.awaits_any(), !waiting.is_empty());
             prop_assert_eq!(backlog.is_unresolved(|condition| condition == 3), packets > 0);
             prop_assert!(!backlog.is_unresolved(|condition| condition == 4));

@@ -31,7 +31,7 @@ use crate::dpdk::{
 };
 use crate::grace::{Generation, Grace};
 use crate::hop::NextHop;
-use crate::road::Punted;
+use crate::road::{Punted, is_vrrp};
 use crate::shared::{Outgoing, Reply, Shared};
 use crate::sweep::Listening;
 use crate::tables::{ForwardingMode, Group, Tables};
@@ -343,15 +343,18 @@ impl Dataplane {
     /// Sends a complete frame out of a port, through a worker.
     ///
     /// # Errors
-    /// Gives the frame back if the queue is full.
+    /// Gives the frame back if the queue is full; a quarter of it is kept for VRRP.
     pub fn transmit(&mut self, port: u16, mbuf: Mbuf) -> Result<(), Full<Mbuf>> {
         // One worker sends everything of the control thread's, so that it keeps its order.
         let Some(worker) = self.workers.first() else {
             return Err(Full(mbuf));
         };
-        worker
-            .shared
-            .outgoing
+        let outgoing = &worker.shared.outgoing;
+        let is_crowded = outgoing.len() >= outgoing.capacity().div_ceil(4) * 3;
+        if is_crowded && !is_vrrp(mbuf.data()) {
+            return Err(Full(mbuf));
+        }
+        outgoing
             .push(Outgoing { port, mbuf })
             .map_err(|frame| Full(frame.mbuf))
     }

@@ -2,7 +2,7 @@
 
 use super::config::{PortConfig, StartError, WorkerConfig};
 use super::start::RINGS;
-use crate::backlog::CONTROL_FRAMES_MAX;
+use crate::backlog::BEYOND_MAX;
 use crate::dpdk::{BURST_MAX, Eal, Mempool, Port};
 
 /// Ethernet header, two VLAN tags, frame check sequence.
@@ -39,17 +39,23 @@ impl PoolDemand {
         }
         let rings = (RINGS.vrrp + RINGS.arp + RINGS.rest + RINGS.outgoing) as u32;
         let at_hand = 2 * u32::from(CACHE_MBUFS) + 4 * BURST_MAX as u32;
-        let mbufs = config.mbufs.unwrap_or(
-            queues + workers * (config.backlog + CONTROL_FRAMES_MAX + rings + at_hand) + 4096,
-        );
+        let mbufs = config
+            .mbufs
+            .unwrap_or(queues + workers * (config.backlog + BEYOND_MAX + rings + at_hand) + 4096);
         let spare = mbufs.saturating_sub(queues + workers * at_hand) / workers.max(1);
         Self {
             mbufs,
-            data_room: largest.max(2048),
+            data_room: largest
+                .max(2048)
+                .checked_next_multiple_of(ROOM_UNIT)
+                .unwrap_or(largest),
             held: spare.min(config.backlog - config.backlog / 4),
         }
     }
 }
+
+/// Some network cards know the size of a buffer only in such units (ixgbe), and would spread over two what fits the rest of one.
+const ROOM_UNIT: u16 = 1024;
 
 /// The largest frame that a port may bring. A driver with buffers of its own says how large they are: net_af_packet's socket
 /// puts fragments together, so that they may have to be larger than any frame on the wire.
@@ -100,6 +106,21 @@ mod tests {
         assert_eq!(room("net_af_packet0,iface=x"), 2048);
         assert_eq!(room("net_af_packet0,iface=x,framesz=8192"), 8192);
         assert_eq!(room("net_af_packet0,iface=x,framesz=1024"), 2048);
+    }
+
+    #[test]
+    fn a_buffer_is_of_a_size_that_every_network_card_knows() {
+        for mtu in [68, 1500, 2030, 9000, 9600] {
+            let port = PortConfig {
+                mtu,
+                ..PortConfig::new("a", "0000:03:00.0")
+            };
+            let room = PoolDemand::of([&port].into_iter(), &WorkerConfig::default()).data_room;
+            assert!(
+                room >= mtu + FRAME_OVERHEAD_OCTETS && room % 1024 == 0,
+                "{mtu}: {room}"
+            );
+        }
     }
 
     #[test]

@@ -16,6 +16,14 @@ pub(super) const MAC_BITS: u64 = (1 << 48) - 1;
 pub(super) const VIRTUAL_MAC: u64 = u64::from_le_bytes([0x00, 0x00, 0x5e, 0x00, 0x01, 0, 0, 0]);
 pub(super) const VIRTUAL_MAC_BITS: u64 = (1 << 40) - 1;
 
+/// The IP protocol of VRRP.
+pub(super) const VRRP: u8 = 112;
+
+/// Whether a frame is of VRRP over IPv4: an advertisement, or a message of the extension.
+pub(crate) fn is_vrrp(frame: &[u8]) -> bool {
+    frame.get(12..14) == Some(&[0x08, 0x00]) && frame.get(PROTOCOL_AT) == Some(&VRRP)
+}
+
 macro_rules! field {
     ($(#[$doc:meta])* $name:ident: $type:ident = $from:ident at $at:literal) => {
         $(#[$doc])*

@@ -4,9 +4,10 @@
 use super::OWN_MAC;
 use super::header::{
     ETHERNET_OCTETS, HEADERS_OCTETS, Headers, PROTOCOL_AT, TTL_AT, VIRTUAL_MAC, VIRTUAL_MAC_BITS,
-    destination, destination_mac, fragment_bits, is_no_host, source, source_mac, total_octets,
+    VRRP, destination, destination_mac, fragment_bits, is_no_host, source, source_mac,
+    total_octets,
 };
-use super::parse::{VRRP, via};
+use super::parse::via;
 use super::punt::PuntReason;
 use crate::counters::DiscardReason;
 use crate::dpdk::Mbuf;
@@ -150,7 +151,10 @@ fn ipv4(data: &[u8], headers: &Headers, to: To, via: u16, own: &OwnAddresses) ->
     }
     let (source, destination) = (source(headers), destination(headers));
     let protocol = headers[PROTOCOL_AT];
-    if protocol == VRRP && (destination == VRRP_GROUP || to != To::Many) {
+    // What is on its way to another router's address is routed as anything else: it takes no place in the ring of VRRP.
+    if protocol == VRRP
+        && (destination == VRRP_GROUP || to != To::Many && own.contains(destination))
+    {
         return Fate::Punt {
             via,
             reason: PuntReason::Vrrp,
@@ -215,7 +219,51 @@ fn options(mut options: &[u8]) -> Result<(), DiscardReason> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
+    use crate::addr::MacAddr;
+
+    /// A packet of VRRP to `to` in a frame for the MAC `mac`.
+    fn vrrp(mac: MacAddr, to: Ipv4Addr) -> Fate {
+        let mut frame = [0; 60];
+        frame[..6].copy_from_slice(&mac.0);
+        frame[6..14].copy_from_slice(&[2, 0, 0, 0, 0, 1, 8, 0]);
+        let ip = &mut frame[ETHERNET_OCTETS..HEADERS_OCTETS];
+        ip[..4].copy_from_slice(&[0x45, 0, 0, 46]);
+        ip[8..10].copy_from_slice(&[64, VRRP]);
+        ip[12..16].copy_from_slice(&[192, 0, 2, 7]);
+        ip[16..].copy_from_slice(&to.octets());
+        let sum = checksum::of(ip);
+        ip[10..12].copy_from_slice(&sum.to_be_bytes());
+        let own = OwnAddresses::from_iter([Ipv4Addr::new(192, 0, 2, 1)]);
+        examine_frame(&frame, false, &PortTable::new(OWN, 1500), &own)
+    }
+
+    const OWN: MacAddr = MacAddr([2, 0, 0, 0, 0, 0xaa]);
+
+    #[test]
+    fn vrrp_is_for_the_control_thread_if_it_is_for_this_router_and_routed_if_for_another() {
+        let group = Ipv4Addr::from_bits(VRRP_GROUP);
+        let multicast = MacAddr([1, 0, 0x5e, 0, 0, 18]);
+        for (mac, to) in [
+            (multicast, group),
+            (OWN, group),
+            (OWN, Ipv4Addr::new(192, 0, 2, 1)),
+        ] {
+            let fate = vrrp(mac, to);
+            let is_punted = matches!(
+                fate,
+                Fate::Punt {
+                    reason: PuntReason::Vrrp,
+                    ..
+                }
+            );
+            assert!(is_punted, "{to}: {fate:?}");
+        }
+        let fate = vrrp(OWN, Ipv4Addr::new(198, 51, 100, 9));
+        assert!(matches!(fate, Fate::Road { .. }), "{fate:?}");
+    }
 
     #[test]
     fn only_source_routes_and_broken_options_stop_a_packet() {

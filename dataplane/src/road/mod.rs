@@ -21,6 +21,7 @@ mod verdict;
 mod watch;
 
 pub(crate) use doors::Doors;
+pub(crate) use header::is_vrrp;
 pub(crate) use hold::{HeldLimit, release, send_settled};
 pub(crate) use neighbour::{Missing, neighbour};
 pub(crate) use packets::Packets;

@@ -1,6 +1,6 @@
 //! Station 5: what the next hop means: which port, which MAC, or which door.
 
-use super::header::is_too_old;
+use super::header::{ETHERNET_OCTETS, is_too_old};
 use super::packets::{Notes, Places, Way, runs};
 use super::{Doors, Packets, PuntReason};
 use crate::backlog::{Held, Place};
@@ -76,7 +76,7 @@ fn is_awaited(hop: &Hop, destination: u32, doors: &Doors) -> bool {
 /// Sends a packet that goes to no resolved neighbour through its door.
 #[cold]
 fn leave(
-    mbuf: Mbuf,
+    mut mbuf: Mbuf,
     notes: &Notes,
     place: usize,
     port: u16,
@@ -87,6 +87,8 @@ fn leave(
     let Some(hop) = tables.hop(notes.hops[place]) else {
         return;
     };
+    // Who sends it on later need not know what was padding.
+    mbuf.truncate(notes.total_octets[place].saturating_add(ETHERNET_OCTETS as u16));
     let destination = notes.destinations[place];
     let Some(neighbour) = hop.kind.neighbour(destination) else {
         let reason = match hop.kind {

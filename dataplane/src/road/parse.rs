@@ -2,7 +2,7 @@
 //! `irregular.rs`.
 
 use super::header::{
-    ETHERNET_OCTETS, HEADERS_OCTETS, VIRTUAL_MAC, VIRTUAL_MAC_BITS, checksum_error,
+    ETHERNET_OCTETS, HEADERS_OCTETS, VIRTUAL_MAC, VIRTUAL_MAC_BITS, VRRP, checksum_error,
     destination_octets, first_ipv4_octets, first_octets, from_octets, hop_octets, is_too_old,
     source_octets,
 };
@@ -12,8 +12,6 @@ use super::receive::count_octets;
 use super::{Doors, OWN_MAC, Packets};
 use crate::dpdk::{BURST_MAX, Compute, with_vectors};
 use crate::tables::{AddressFilter, PortTable, Tables};
-
-pub(super) const VRRP: u8 = 112;
 
 /// The headers of a burst in columns of words, so that the compiler checks several packets at once; laid out as [`Notes`].
 #[repr(C, align(64))]

@@ -3,7 +3,7 @@
 
 use std::mem;
 
-use super::header::ETHERNET_OCTETS;
+use super::header::{ETHERNET_OCTETS, is_vrrp};
 use super::packets::Notes;
 use super::{Doors, NO_CONDITION, Packets};
 use crate::backlog::{Full, Waiting};
@@ -16,7 +16,7 @@ use crate::handover::EgressState;
 pub(super) enum Origin {
     /// They came down the road.
     Road,
-    /// The control thread's, for which the backlog has room of its own.
+    /// The control thread's. The backlog has room of its own for those of VRRP.
     Control,
 }
 
@@ -122,8 +122,10 @@ impl Egress {
                 packet,
             };
             let enqueued = match origin {
-                Origin::Road => doors.backlog.enqueue(self.port, waiting),
-                Origin::Control => doors.backlog.enqueue_control(self.port, waiting),
+                Origin::Control if is_vrrp(waiting.packet.data()) => {
+                    doors.backlog.enqueue_beyond(self.port, waiting)
+                }
+                Origin::Control | Origin::Road => doors.backlog.enqueue(self.port, waiting),
             };
             if let Err(Full(waiting)) = enqueued {
                 discarded += 1;

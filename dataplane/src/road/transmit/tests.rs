@@ -1,7 +1,8 @@
 use std::sync::Arc;
 
+use super::super::header::{PROTOCOL_AT, VRRP};
 use super::*;
-use crate::backlog::{Backlog, CONTROL_FRAMES_MAX, Held};
+use crate::backlog::{BEYOND_MAX, Backlog, Held};
 use crate::dpdk::{Device, Eal, Mempool, Port, QueueDemand, Rss};
 use crate::handover::WorkerPart;
 use crate::road::HeldLimit;
@@ -21,8 +22,7 @@ const RINGS: RingSizes = RingSizes {
 
 /// The EAL starts once in a process, so that this is one test.
 #[test]
-fn a_full_queue_counts_as_such_and_has_control_frames_wait_even_if_the_backlog_has_no_room_for_others()
- {
+fn a_full_queue_counts_as_such_and_has_vrrp_wait_even_if_the_backlog_has_no_room_for_others() {
     let id = std::process::id();
     let prefix = format!("--file-prefix=transmit{id}");
     let eal = Eal::init(["--no-huge", "--in-memory", "--no-pci", "-m", "64", &prefix]).unwrap();
@@ -73,7 +73,13 @@ fn a_full_queue_counts_as_such_and_has_control_frames_wait_even_if_the_backlog_h
     let state = egress.state(&shared.counters);
     assert_eq!((state.idle, state.full_at), (None, Some(state.sent)));
 
-    let mut send_control = |frames: u32| {
+    let vrrp = || {
+        let mut mbuf = frame();
+        mbuf.data_mut()[12..14].copy_from_slice(&[0x08, 0x00]);
+        mbuf.data_mut()[PROTOCOL_AT] = VRRP;
+        mbuf
+    };
+    let mut send_control = |frames: u32, frame: &dyn Fn() -> Mbuf| {
         for _ in 0..frames {
             egress.stage(frame(), NO_CONDITION, &mut doors);
         }
@@ -81,10 +87,15 @@ fn a_full_queue_counts_as_such_and_has_control_frames_wait_even_if_the_backlog_h
         doors.free_discarded();
         kept
     };
-    assert_eq!(send_control(20), 20);
-    let left = CONTROL_FRAMES_MAX - 20;
-    assert_eq!(send_control(left + 6), left as usize);
-    assert_eq!(send_control(1), 0);
+    assert_eq!(
+        send_control(100, &frame),
+        0,
+        "answers of the host wait as the traffic does"
+    );
+    assert_eq!(send_control(20, &vrrp), 20);
+    let left = BEYOND_MAX - 20;
+    assert_eq!(send_control(left + 6, &vrrp), left as usize);
+    assert_eq!(send_control(1, &vrrp), 0);
     let waiting = shared.counters.snapshot().ports[0].backlog;
-    assert_eq!(waiting, CONTROL_FRAMES_MAX.into());
+    assert_eq!(waiting, BEYOND_MAX.into());
 }
