@@ -1,4 +1,4 @@
-//! A frame goes in at one port and out at another.
+//! A frame goes in at one port and out at another, changed as a router changes it.
 #![allow(
     clippy::unwrap_used,
     reason = "a test that meets the impossible stops there"
@@ -13,6 +13,29 @@ use dataplane::dpdk::Eal;
 use dataplane::{Dataplane, NextHop, PortConfig, RouteChange, WorkerConfig};
 
 const OWN: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
+const WAN_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 2]);
+const GATEWAY_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 7]);
+const HOST_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 9]);
+
+/// A padless frame with a number in it.
+fn frame([to, from]: [MacAddr; 2], number: u16, ttl: u8) -> Vec<u8> {
+    let mut frame = [to.0, from.0].concat();
+    let [high, low] = number.to_be_bytes();
+    frame.extend([8, 0, 0x45, 0, 0, 46, high, low, 0, 0, ttl, 17, 0, 0]);
+    frame.extend([10, 0, 0, 9, 20, 0, 0, 1]);
+    let sum = dataplane::wire::checksum::of(&frame[14..34]);
+    frame[24..26].copy_from_slice(&sum.to_be_bytes());
+    frame.resize(60, 7);
+    frame
+}
+
+/// Every TTL that suffices for a hop, and checksums of every size.
+fn frames(macs: [MacAddr; 2], hops: u8) -> impl Iterator<Item = Vec<u8>> {
+    let ttls = (2..=255).cycle().take(1000);
+    (0..)
+        .zip(ttls)
+        .map(move |(number, ttl)| frame(macs, number * 65, ttl - hops))
+}
 
 #[test]
 fn a_frame_is_routed_from_port_to_port() {
@@ -24,14 +47,7 @@ fn a_frame_is_routed_from_port_to_port() {
         dir.join("out.pcap"),
     );
     capture::write(&nothing, []);
-    let mut frame = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 9, 8, 0];
-    frame.extend([
-        0x45, 0, 0, 40, 0, 1, 0, 0, 64, 17, 0, 0, 10, 0, 0, 9, 20, 0, 0, 1,
-    ]);
-    let sum = dataplane::wire::checksum::of(&frame[14..34]);
-    frame[24..26].copy_from_slice(&sum.to_be_bytes());
-    frame.extend([7; 26]);
-    capture::write(&input, vec![frame; 100]);
+    capture::write(&input, frames([OWN, HOST_MAC], 0));
 
     let prefix = format!("road{}", std::process::id());
     let eal = Eal::init([
@@ -52,14 +68,17 @@ fn a_frame_is_routed_from_port_to_port() {
                 &format!("net_pcap0,rx_pcap={},tx_pcap=/dev/null", input.display()),
             )
         },
-        PortConfig::new(
-            "wan",
-            &format!(
-                "net_pcap1,rx_pcap={},tx_pcap={}",
-                nothing.display(),
-                output.display()
-            ),
-        ),
+        PortConfig {
+            mac: Some(WAN_MAC),
+            ..PortConfig::new(
+                "wan",
+                &format!(
+                    "net_pcap1,rx_pcap={},tx_pcap={}",
+                    nothing.display(),
+                    output.display()
+                ),
+            )
+        },
     ];
     let (mut plane, report) = Dataplane::start(eal, ports, &WorkerConfig::default()).unwrap();
     println!("{report:?}");
@@ -73,16 +92,16 @@ fn a_frame_is_routed_from_port_to_port() {
             },
         }])
         .unwrap();
-    plane.set_neighbour(1, gateway, Some(MacAddr([2, 0, 0, 0, 0, 7])));
+    plane.set_neighbour(1, gateway, Some(GATEWAY_MAC));
     plane.start_forwarding();
     let deadline = Instant::now() + Duration::from_secs(10);
-    while plane.counters().total().ports[1].tx_packets < 100 && Instant::now() < deadline {
+    while plane.counters().total().ports[1].tx_packets < 1000 && Instant::now() < deadline {
         std::thread::yield_now();
     }
     println!("{:?}", plane.counters().total());
-    assert_eq!(plane.counters().total().ports[1].tx_packets, 100);
+    assert_eq!(plane.counters().total().ports[1].tx_packets, 1000);
     assert_eq!(plane.shutdown().mbufs, 0);
-    let out = std::fs::read(&output).unwrap();
-    assert_eq!(out.len(), 24 + 100 * (16 + 54));
-    println!("{:02x?}", &out[24 + 16..24 + 16 + 54]);
+    let sent = capture::read(&output).into_iter().map(|(_, frame)| frame);
+    assert!(sent.eq(frames([GATEWAY_MAC, WAN_MAC], 1)));
+    std::fs::remove_dir_all(&dir).unwrap();
 }

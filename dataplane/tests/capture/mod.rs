@@ -1,6 +1,7 @@
 //! Capture files for `net_pcap` ports: what they replay, and what they wrote.
 #![allow(dead_code, reason = "each test uses what it needs")]
 
+use std::io::Read;
 use std::path::Path;
 
 /// Makes a file of these frames.
@@ -19,20 +20,26 @@ pub(crate) fn write(path: &Path, frames: impl IntoIterator<Item = Vec<u8>>) {
 /// The frames of a file and when each was written, in nanoseconds.
 pub(crate) fn read(path: &Path) -> Vec<(u64, Vec<u8>)> {
     let file = std::fs::read(path).unwrap();
-    let tick_ns = match u32::from_le_bytes(file[..4].try_into().unwrap()) {
+    frames(file.as_slice()).collect()
+}
+
+/// As [`read`], of what is still being written to a pipe, say. What ends within a frame ends before it.
+pub(crate) fn frames(mut file: impl Read) -> impl Iterator<Item = (u64, Vec<u8>)> {
+    let word =
+        |octets: &[u8], at: usize| u32::from_le_bytes(octets[at..at + 4].try_into().unwrap());
+    let mut header = [0; 24];
+    file.read_exact(&mut header).unwrap();
+    let tick_ns = match word(&header, 0) {
         0xa1b2_3c4d => 1,
         _ => 1000,
     };
-    let mut rest = &file[24..];
-    let mut frames = Vec::new();
-    while let Some((header, after)) = rest.split_at_checked(16) {
-        let word = |at: usize| u32::from_le_bytes(header[at..at + 4].try_into().unwrap());
-        let (frame, after) = after.split_at(word(8) as usize);
-        frames.push((
-            u64::from(word(0)) * 1_000_000_000 + u64::from(word(4)) * tick_ns,
-            frame.to_vec(),
-        ));
-        rest = after;
-    }
-    frames
+    std::iter::from_fn(move || {
+        let mut header = [0; 16];
+        file.read_exact(&mut header).ok()?;
+        let mut frame = vec![0; word(&header, 8) as usize];
+        file.read_exact(&mut frame).ok()?;
+        let seconds = u64::from(word(&header, 0));
+        let ticks = u64::from(word(&header, 4));
+        Some((seconds * 1_000_000_000 + ticks * tick_ns, frame))
+    })
 }
