@@ -1,12 +1,14 @@
 //! The short cut of the modes `io` and `mac`: everything out of the paired port, as dpdk-testpmd does it.
 
-use super::header::HEADERS_OCTETS;
 use super::receive::count_octets;
 use super::transmit::Origin;
 use super::{Doors, Egress, NO_CONDITION, Packets};
 use crate::addr::MacAddr;
 use crate::neighbours::mac_word;
 use crate::tables::{ForwardingMode, Tables};
+
+/// Destination and source at the beginning of a frame.
+const MACS_OCTETS: usize = 12;
 
 /// Sends a whole burst out of the port paired with `port`.
 #[inline]
@@ -27,9 +29,9 @@ pub(crate) fn paired(
         // Where dpdk-testpmd sends to unless told otherwise: 02:00:00:00:00:PORT.
         let to = mac_word(MacAddr([0x02, 0, 0, 0, 0, pair as u8]));
         for mbuf in packets.mbufs.as_mut_slice() {
-            if let Some(headers) = mbuf.data_mut().first_chunk_mut::<HEADERS_OCTETS>() {
-                headers[..8].copy_from_slice(&(to | table.mac << 48).to_le_bytes());
-                headers[8..12].copy_from_slice(&((table.mac >> 16) as u32).to_le_bytes());
+            if let Some(macs) = mbuf.data_mut().first_chunk_mut::<MACS_OCTETS>() {
+                macs[..8].copy_from_slice(&(to | table.mac << 48).to_le_bytes());
+                macs[8..].copy_from_slice(&((table.mac >> 16) as u32).to_le_bytes());
             }
         }
     }
