@@ -117,7 +117,7 @@ mod tests {
             };
             let room = PoolDemand::of([&port].into_iter(), &WorkerConfig::default()).data_room;
             assert!(
-                room >= mtu + FRAME_OVERHEAD_OCTETS && room % 1024 == 0,
+                room >= mtu + FRAME_OVERHEAD_OCTETS && room.is_multiple_of(1024),
                 "{mtu}: {room}"
             );
         }
