@@ -89,6 +89,20 @@ impl LogText {
     }
 }
 
+/// What DPDK logged, to stand beneath the text of an error; nothing if it logged nothing.
+fn beneath(log: &str) -> String {
+    let lines = log
+        .lines()
+        .map(str::trim_end)
+        .filter(|line| !line.is_empty());
+    let text: String = lines.map(|line| format!("\n  {line}")).collect();
+    if text.is_empty() {
+        text
+    } else {
+        format!("\nDPDK said:{text}")
+    }
+}
+
 /// A C string without the octets that it cannot hold.
 fn c_string(text: &str) -> CString {
     CString::new(text.replace('\0', "")).unwrap_or_default()

@@ -188,9 +188,15 @@ pub enum StartError {
     #[error(transparent)]
     Register(#[from] RegisterError),
     /// The commands of the telemetry socket.
-    #[error("DPDK takes no commands for its telemetry socket: {0}")]
+    #[error(
+        "DPDK takes no commands for its telemetry socket ({0}): this release has no room for more, or has some of these names \
+         already. Use one that was tested (docs/architecture.md)"
+    )]
     Telemetry(Errno),
     /// Memory for tables, or a thread.
-    #[error("the data plane does not start: {0}")]
+    #[error(
+        "the system gives no memory for the tables, or no thread for a worker: {0}. Raise its limits (ulimit -v, -u; of a service \
+         MemoryMax, TasksMax), or ask for less (`count`, `backlog` in [workers])"
+    )]
     System(#[from] std::io::Error),
 }
