@@ -20,7 +20,7 @@ pub struct EalArguments {
 /// The arguments that follow from `config`, with the operator's `extra` ones behind them, on a `machine` with
 /// `huge_pages_free` octets in free huge pages, for packet buffers of `pool_octets`.
 ///
-/// The EAL's one lcore is the control thread, which floats over all processors unless it is pinned; workers are
+/// The EAL's one lcore is the control thread, which floats over all processors that are not isolated unless it is pinned; workers are
 /// threads of the program. Devices are taken up one by one later, so that each failure has
 /// a name.
 #[must_use]
@@ -85,7 +85,7 @@ fn control_cpus(config: &Config, machine: &Machine) -> Option<String> {
     if let Some(cpu) = &config.workers.control_cpu {
         return Some(cpu.to_string());
     }
-    let cpus = machine.cpus.as_ref()?;
+    let cpus = machine.scheduled.as_ref()?;
     Some(
         cpus.iter()
             .map(ToString::to_string)
@@ -137,7 +137,8 @@ mod tests {
 
     fn found(text: &str, extra: &[&str], huge_pages_free: u64) -> EalArguments {
         let machine = Machine {
-            cpus: Some([1, 3].into()),
+            cpus: Some([1, 2, 3].into()),
+            scheduled: Some([1, 3].into()),
             ..Machine::default()
         };
         let extra: Vec<String> = extra.iter().map(|&arg| arg.to_owned()).collect();

@@ -44,12 +44,24 @@ pub enum RunError {
     /// Routes or virtual routers are refused.
     #[error(transparent)]
     Configure(#[from] ConfigureError),
-    /// The system has no thread or no signal handler to give.
-    #[error("the system refuses: {0}")]
-    System(#[from] io::Error),
+    /// The system does not give what every program needs.
+    #[error(
+        "the system refuses {what}: {error}. Raise the limits on threads, open files and memory (ulimit -u, -n, -v; of a \
+         service TasksMax, LimitNOFILE, MemoryMax)"
+    )]
+    System {
+        /// What was asked for.
+        what: &'static str,
+        /// What it said.
+        error: io::Error,
+    },
     /// A line at the prompt or in a batch failed, which was told there.
     #[error("the console failed")]
     Console,
+}
+
+fn refused(what: &'static str) -> impl FnOnce(io::Error) -> RunError {
+    move |error| RunError::System { what, error }
 }
 
 /// Runs the router that `file` describes until it is told to stop, with a prompt if it is `interactive`. `eal_extra` are the
@@ -61,8 +73,8 @@ pub fn run(file: &Path, interactive: bool, eal_extra: &[String]) -> Result<(), R
     let machine = Machine::look();
     let config = Config::load(file, &machine)?;
     // Ends last, so that everything is written before the caller says why the router did not start.
-    let (log, _writer) = Log::start(&config.log)?;
-    let signals = Signals::catch()?;
+    let (log, _writer) = Log::start(&config.log).map_err(refused("a thread for the log"))?;
+    let signals = Signals::catch().map_err(refused("signal handlers"))?;
     let (asker, requests) = request::queue(request::PATIENCE);
     // First of all, so that a second router on the same socket disturbs nothing of the first one's.
     let server = Server::start(&config.control.socket, asker.clone())?;
@@ -93,17 +105,30 @@ pub fn run(file: &Path, interactive: bool, eal_extra: &[String]) -> Result<(), R
         );
     }
     let answers = Answers::new(server.counters());
-    let road = Road::new(dataplane, HookRunner::start(TIME_LIMIT)?);
+    let road = Road::new(
+        dataplane,
+        HookRunner::start(TIME_LIMIT).map_err(refused("a thread for `notify`"))?,
+    );
     let outside = Outside {
         requests,
         signals,
         log,
         supervisor: Supervisor::from_environment(),
     };
-    let control = Control::new(file, config, road, answers, outside, random()?)?;
+    let control = Control::new(
+        file,
+        config,
+        road,
+        answers,
+        outside,
+        random().map_err(refused("random numbers (/dev/urandom)"))?,
+    )?;
     tracing::info!("forwarding");
 
-    let console = interactive.then(|| Console::open(asker)).transpose()?;
+    let console = interactive
+        .then(|| Console::open(asker))
+        .transpose()
+        .map_err(refused("a thread for the console"))?;
     let ended = control.run();
     drop(server);
     ended?;

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use arc_swap::cache::Cache;
-use core_affinity::CoreId;
 
 use crate::backlog::Place;
 use crate::counters::DiscardReason;
@@ -49,17 +48,10 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Pins the calling thread, registers it with the EAL, says how that went, and works until asked to stop. Returns the
+    /// Registers the calling thread with the EAL, says how that went, and works until asked to stop. Returns the
     /// worker, so that its queues outlive it.
-    pub(crate) fn run(
-        mut self,
-        cpu: Option<CoreId>,
-        started: impl FnOnce(Result<(), RegisterError>),
-    ) -> Self {
+    pub(crate) fn run(mut self, started: impl FnOnce(Result<(), RegisterError>)) -> Self {
         let _ends = EndsWith(Arc::clone(&self.shared.taken_up));
-        if let Some(cpu) = cpu {
-            core_affinity::set_for_current(cpu);
-        }
         if let Some(priority) = self.realtime_priority {
             // What is not permitted here was not permitted to the control thread, which has said so.
             let _ = schedule_realtime(priority);

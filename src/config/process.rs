@@ -215,26 +215,25 @@ impl WorkersConfig {
                 );
             }
         }
-        let Some(available) = &machine.cpus else {
-            return;
-        };
-        let listed = available
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(", ");
         for cpu in self.cpus.iter().chain(&self.control_cpu) {
-            if !available.contains(&cpu.value) {
+            if let Some(available) = &machine.cpus
+                && !available.contains(&cpu.value)
+            {
+                let listed: Vec<_> = available.iter().map(ToString::to_string).collect();
                 mistakes.note(
                     &cpu.span,
                     Mistake::new(
                         format!("this process may not run on processor {}", cpu.value),
-                        format!("choose from {listed}"),
+                        format!("choose from {}", listed.join(", ")),
                     ),
                 );
             }
         }
-        if self.idle_sleep.is_zero() && usize::from(self.count.value) > available.len() {
+        if let Some(available) = &machine.scheduled
+            && self.cpus.is_empty()
+            && self.idle_sleep.is_zero()
+            && usize::from(self.count.value) > available.len()
+        {
             mistakes.note(
                 &self.count.span,
                 Mistake::new(

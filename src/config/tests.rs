@@ -11,7 +11,8 @@ use super::*;
 fn machine() -> Machine {
     let driver = |name: &str| Some(name.to_owned());
     Machine {
-        cpus: Some(BTreeSet::from([0, 1, 2, 3])),
+        cpus: Some(BTreeSet::from([0, 1, 2, 3, 9])),
+        scheduled: Some(BTreeSet::from([0, 1, 2, 3])),
         interfaces: Some(BTreeSet::from(["lo", "veth0", "veth1"].map(str::to_owned))),
         pci: Some(BTreeMap::from([
             ("0000:03:00.0".to_owned(), driver("vfio-pci")),
@@ -216,7 +217,7 @@ const WRONG: &[Wrong] = &[
     Wrong("unreachable = true", "unreachable = false", "false", "says nothing", "write `true`"),
     Wrong("cpus = [1, 2]", "cpus = [1, 2]\ncount = 3", "3\n", "3 workers, but `cpus` names 2", "leave `count` out"),
     Wrong("cpus = [1, 2]", "cpus = [1, 1]", "1]", "processor 1 is given to two workers", "once"),
-    Wrong("cpus = [1, 2]", "cpus = [1, 7]", "7]", "may not run on processor 7", "choose from 0, 1, 2, 3"),
+    Wrong("cpus = [1, 2]", "cpus = [1, 7]", "7]", "may not run on processor 7", "choose from 0, 1, 2, 3, 9"),
     Wrong("cpus = [1, 2]\nidle-sleep = \"50us\"", "count = 5", "5\n", "5 workers poll without a pause", "lower `count`"),
     Wrong("cpus = [1, 2]", "cpus = 2", "2\nidle", "is a integer, not an array", "brackets"),
     Wrong("idle-sleep = \"50us\"", "idle-sleep = 50", "50", "expected a duration", "\"10ms\""),

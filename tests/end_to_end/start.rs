@@ -73,6 +73,11 @@ fn each_failing_start_names_its_cause_and_remedy() {
             ["the EAL", "sysctl vm.nr_hugepages"],
         ),
         (
+            configuration("net_pcap0,rx_pcap=/proc/version"),
+            &[],
+            ["does not start: ", "DPDK said:\n  "],
+        ),
+        (
             null.replace("\"off\"", "\"off\"\nmemory-mib = 64")
                 .replace("[workers]", "[workers]\nmbufs = 1000000"),
             &[],
@@ -88,6 +93,97 @@ fn each_failing_start_names_its_cause_and_remedy() {
             assert!(said.contains(part), "\"{part}\" is not in:\n{said}");
         }
     }
+}
+
+#[test]
+fn a_start_that_requires_huge_pages_where_none_are_reserved_says_so() {
+    let _turn = turn::take();
+    let machine = Namespace::new("small").expect("a machine");
+    // A machine with pages of one size and none of them, whatever this one has.
+    let hide = "mount -t tmpfs tmpfs /sys/kernel/mm/hugepages
+        mount -t tmpfs tmpfs /sys/devices/system/node
+        cd /sys/kernel/mm/hugepages && mkdir hugepages-2048kB && cd hugepages-2048kB
+        for count in nr free resv surplus; do echo 0 >${count}_hugepages; done";
+    machine.run(&["sh", "-ec", hide]).expect("hidden");
+    let required = configuration("net_null0").replace("\"off\"", "\"required\"");
+    let said = refusal(&machine, program(), &required, &[]);
+    assert!(
+        said.contains(
+            "the EAL finds no free huge pages. Reserve some (sysctl vm.nr_hugepages=512)"
+        ) && said.contains("`huge-pages = \"off\"` in [eal]"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_second_router_with_the_same_files_is_told_to_take_others() {
+    let _turn = turn::take();
+    let machine = Namespace::new("twins").expect("a machine");
+    // DPDK's files are below /run, which is the machine's own and goes with it.
+    let files = configuration("net_null0").replace("[eal]", "[eal]\nin-memory = false");
+    let first = Process::spawn(run(&machine, program(), &files, &[])).expect("the first router");
+    wait_for_router(&machine);
+    let second = files + "[control]\nsocket = \"/run/second.sock\"\n";
+    let said = Process::spawn(run(&machine, program(), &second, &[]))
+        .and_then(|process| process.finish(DEADLINE))
+        .expect("an end");
+    assert_eq!(said.status.code(), Some(1));
+    assert!(
+        said.stderr
+            .contains("another process uses this EAL's files")
+            && said.stderr.contains("Give each its own `file-prefix`"),
+        "{}",
+        said.stderr
+    );
+    quit(&machine, first);
+}
+
+#[test]
+fn a_worker_runs_on_a_processor_that_the_scheduler_leaves_alone() {
+    let _turn = turn::take();
+    let machine = Namespace::new("isolated").expect("a machine");
+    let isolated = std::thread::available_parallelism()
+        .expect("processors")
+        .get()
+        - 1;
+    let configuration =
+        configuration("net_null0").replace("[workers]", &format!("[workers]\ncpus = [{isolated}]"));
+    // As with `isolcpus` the program starts where it may not run on the others.
+    let elsewhere = format!("taskset -c 0 {}", program());
+    let router = Process::spawn(run(&machine, &elsewhere, &configuration, &[])).expect("a router");
+    wait_for_router(&machine);
+    let threads = fs::read_dir(format!("/proc/{}/task", router.id())).expect("threads");
+    let worker = threads
+        .map(|thread| thread.expect("a thread").path())
+        .find(|thread| {
+            fs::read_to_string(thread.join("comm")).is_ok_and(|name| name == "worker-0\n")
+        })
+        .expect("the worker");
+    let status = fs::read_to_string(worker.join("status")).expect("its status");
+    assert!(
+        status.contains(&format!("Cpus_allowed_list:\t{isolated}\n")),
+        "{status}"
+    );
+    quit(&machine, router);
+}
+
+/// Waits until the router at the default socket answers.
+fn wait_for_router(machine: &Namespace) {
+    poll::until("the router", DEADLINE, || {
+        let asked = machine.try_run(&[program(), "ctl", "show", "lcores"])?;
+        Ok(asked.status.success().then_some(()))
+    })
+    .expect("it runs");
+}
+
+/// Expects the router at the default socket to end well when it is told to.
+fn quit(machine: &Namespace, router: Process) {
+    machine
+        .run(&[program(), "ctl", "quit"])
+        .expect("the router still answers");
+    let ended = router.finish(DEADLINE).expect("an end");
+    assert!(ended.status.success(), "{}", ended.stderr);
+    assert!(ended.stderr.contains("stopped\n"), "{}", ended.stderr);
 }
 
 #[test]
@@ -120,11 +216,7 @@ fn what_another_router_has_is_refused_and_not_disturbed() {
     let machine = Namespace::new("shared").expect("a machine");
     let first = configuration("net_memif0,role=server,socket-abstract=no,socket=/run/memif.sock");
     let running = Process::spawn(run(&machine, program(), &first, &[])).expect("the first router");
-    poll::until("the first router", DEADLINE, || {
-        let asked = machine.try_run(&[program(), "ctl", "show", "lcores"])?;
-        Ok(asked.status.success().then_some(()))
-    })
-    .expect("it runs");
+    wait_for_router(&machine);
 
     let second = || {
         let command = run(
@@ -136,7 +228,11 @@ fn what_another_router_has_is_refused_and_not_disturbed() {
         Process::spawn(command).and_then(|process| process.finish(DEADLINE))
     };
     let said = second().expect("an end").stderr;
-    assert!(said.contains("is in use by another program"), "{said}");
+    assert!(
+        said.contains("is in use by another program")
+            && said.contains("stop that, or choose another device"),
+        "{said}"
+    );
 
     let same_socket = Process::spawn(run(&machine, program(), &configuration("net_null0"), &[]))
         .and_then(|process| process.finish(DEADLINE))
@@ -149,10 +245,5 @@ fn what_another_router_has_is_refused_and_not_disturbed() {
         same_socket.stderr
     );
 
-    machine
-        .run(&[program(), "ctl", "quit"])
-        .expect("the first router still answers");
-    let ended = running.finish(DEADLINE).expect("an end");
-    assert!(ended.status.success(), "{}", ended.stderr);
-    assert!(ended.stderr.contains("stopped\n"), "{}", ended.stderr);
+    quit(&machine, running);
 }

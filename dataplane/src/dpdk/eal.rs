@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use thiserror::Error;
 
-use super::{Errno, LogText, arguments, c_string};
+use super::{Errno, LogText, arguments, beneath, c_string};
 
 /// Year and month of the release whose inline functions and structures are compiled in.
 pub(super) const BUILT_FOR: (u32, u32) = (
@@ -56,7 +56,8 @@ pub enum EalError {
     /// The memory asked for is not to be had.
     #[error(
         "the EAL gets no memory. Ask for less (`memory-mib` in [eal]; `backlog`, `mbufs` or `count` in \
-         [workers]), or reserve more huge pages (sysctl vm.nr_hugepages)"
+         [workers]), or reserve more huge pages (sysctl vm.nr_hugepages){}",
+        beneath(log)
     )]
     Memory {
         /// What the EAL said.
@@ -103,7 +104,11 @@ pub enum EalError {
         log: String,
     },
     /// Something else.
-    #[error("the EAL does not start: {errno}: {cause}")]
+    #[error(
+        "the EAL does not start: {cause} ({errno}). See below what it lacks, and whether it starts without `args` in [eal] \
+         and what stands behind --{}",
+        beneath(log)
+    )]
     Other {
         /// DPDK's errno.
         errno: Errno,
@@ -128,18 +133,19 @@ impl EalError {
         ]) {
             Self::Busy { log }
         } else if says(&[
+            // Pages of one size are there, even if there are none of another.
+            "cannot init memory",
+            "cannot allocate memory",
+            "not enough memory",
+        ]) {
+            Self::Memory { log }
+        } else if says(&[
             "no free hugepages",
             "no free 2048 kb",
             "no mounted hugetlbfs",
             "cannot get hugepage information",
         ]) {
             Self::HugePages { log }
-        } else if says(&[
-            "cannot init memory",
-            "cannot allocate memory",
-            "not enough memory",
-        ]) {
-            Self::Memory { log }
         } else if says(&[
             "cannot probe",
             "failed to probe",
@@ -356,6 +362,15 @@ mod tests {
             ),
             EalError::HugePages { .. }
         ));
+        let memory = error(
+            "EAL: No free 1048576 kB hugepages reported on node 0\nEAL: No free 2048 kB hugepages reported on node 1\nEAL: FATAL: Cannot init memory\n",
+        );
+        assert!(matches!(memory, EalError::Memory { .. }), "{memory}");
+        let text = memory.to_string();
+        assert!(
+            text.ends_with("\n  EAL: FATAL: Cannot init memory"),
+            "{text}"
+        );
         assert!(matches!(
             error(
                 "EAL: Cannot create lock on '/var/run/dpdk/rte/config'. Is another primary process running?\n"

@@ -30,7 +30,8 @@ pub use prefetch::prefetch;
 pub use table::Table;
 pub use telemetry::{Dictionary, Telemetry, Value};
 pub use thread::{
-    RegisterError, Registration, close_descriptors_on_exec, schedule_realtime, tsc_cycles, tsc_hz,
+    RegisterError, Registration, close_descriptors_on_exec, pin, schedule_realtime, tsc_cycles,
+    tsc_hz,
 };
 pub use vectors::{Compute, top_bits, with_vectors};
 
@@ -85,6 +86,20 @@ impl LogText {
         CStr::from_bytes_until_nul(&self.0)
             .map(|text| text.to_string_lossy().into_owned())
             .unwrap_or_default()
+    }
+}
+
+/// What DPDK logged, to stand beneath the text of an error; nothing if it logged nothing.
+fn beneath(log: &str) -> String {
+    let lines = log
+        .lines()
+        .map(str::trim_end)
+        .filter(|line| !line.is_empty());
+    let text: String = lines.map(|line| format!("\n  {line}")).collect();
+    if text.is_empty() {
+        text
+    } else {
+        format!("\nDPDK said:{text}")
     }
 }
 

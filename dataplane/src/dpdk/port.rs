@@ -7,7 +7,7 @@ use dpdk_sys::{rte_ether_addr, shim_rss};
 use thiserror::Error;
 
 use super::eal::last_complaint;
-use super::{BURST_MAX, Burst, Eal, Errno, LogText, Mempool, c_string, text_of};
+use super::{BURST_MAX, Burst, Eal, Errno, LogText, Mempool, beneath, c_string, text_of};
 use crate::addr::MacAddr;
 
 /// Why a device gives no port.
@@ -45,14 +45,20 @@ pub enum DeviceError {
         cause: String,
     },
     /// The driver failed.
-    #[error("{device} does not start: {errno}: {cause}")]
+    #[error(
+        "{device} does not start: {cause} ({errno}). Mend its arguments (https://doc.dpdk.org/guides/nics/ has each driver's), \
+         and see what the kernel says of it (dmesg){}",
+        beneath(log)
+    )]
     Driver {
         /// The description of the device.
         device: String,
         /// What the driver returned.
         errno: Errno,
-        /// What the EAL or the driver said.
+        /// The line of the log that tells most.
         cause: String,
+        /// What the EAL and the driver said.
+        log: String,
     },
 }
 
@@ -87,6 +93,7 @@ impl DeviceError {
                 device,
                 errno,
                 cause,
+                log: log.to_owned(),
             },
         }
     }
@@ -205,7 +212,10 @@ pub enum PortError {
         wanted: u16,
     },
     /// A step of the driver failed.
-    #[error("{device}: {step}: {errno}")]
+    #[error(
+        "{device}: {step} fails ({errno}). The driver may not do what the port's keys ask for (`mtu`, `mac`, `rx-queues`, `rss`) \
+         or lack memory for its queues: try with the defaults, and see what it logs with `args = [\"--log-level=pmd:debug\"]` in [eal]"
+    )]
     Step {
         /// DPDK's name of the device.
         device: String,

@@ -7,6 +7,8 @@ use nix::libc::{
     CLOSE_RANGE_CLOEXEC, SCHED_RESET_ON_FORK, SCHED_RR, c_int, c_uint, close_range, sched_param,
     sched_setscheduler,
 };
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
 use thiserror::Error;
 
 use super::Errno;
@@ -43,6 +45,16 @@ impl Drop for Registration {
         // SAFETY: the calling thread was registered by `new`, as this value cannot leave it.
         unsafe { dpdk_sys::rte_thread_unregister() };
     }
+}
+
+/// Has the calling thread run on one processor, which may be one that the scheduler leaves alone (`isolcpus`).
+///
+/// # Errors
+/// The processor is not online, or not in the cpuset of this process's control group.
+pub fn pin(cpu: usize) -> nix::Result<()> {
+    let mut set = CpuSet::new();
+    set.set(cpu)?;
+    sched_setaffinity(Pid::from_raw(0), &set)
 }
 
 /// Has the calling thread run before all ordinary ones, in turn with others of its priority, 1 to 99 (sched(7), `SCHED_RR`).

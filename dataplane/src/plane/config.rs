@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use core_affinity::CoreId;
 use thiserror::Error;
 
 use crate::addr::MacAddr;
@@ -60,10 +59,10 @@ pub enum Pinning {
 }
 
 impl Pinning {
-    pub(super) fn cpu(&self, worker: usize) -> Option<CoreId> {
+    pub(super) fn cpu(&self, worker: usize) -> Option<usize> {
         match self {
             Self::None => None,
-            Self::Cpus(cpus) => cpus.get(worker).map(|&id| CoreId { id }),
+            Self::Cpus(cpus) => cpus.get(worker).copied(),
         }
     }
 }
@@ -169,13 +168,18 @@ pub enum StartError {
     /// No port, or no worker.
     #[error("a data plane needs at least one port and one worker")]
     Nothing,
-    /// A processor that is not there, or not enough of them.
-    #[error("worker {worker} is to run on processor {cpu}, which this process may not use")]
+    /// A processor that the kernel does not give a worker.
+    #[error(
+        "worker {worker} may not run on processor {cpu} ({error}): it is not online, or not in the cpuset of this \
+         process's control group. Choose another one (`cpus` in [workers]); `manifold check` lists them"
+    )]
     Cpu {
         /// The worker.
         worker: usize,
         /// The processor.
         cpu: usize,
+        /// What the kernel said.
+        error: nix::Error,
     },
     /// The pool of packet buffers.
     #[error(transparent)]
@@ -184,9 +188,15 @@ pub enum StartError {
     #[error(transparent)]
     Register(#[from] RegisterError),
     /// The commands of the telemetry socket.
-    #[error("DPDK takes no commands for its telemetry socket: {0}")]
+    #[error(
+        "DPDK takes no commands for its telemetry socket ({0}): this release has no room for more, or has some of these names \
+         already. Use one that was tested (docs/architecture.md)"
+    )]
     Telemetry(Errno),
     /// Memory for tables, or a thread.
-    #[error("the data plane does not start: {0}")]
+    #[error(
+        "the system gives no memory for the tables, or no thread for a worker: {0}. Raise its limits (ulimit -v, -u; of a service \
+         MemoryMax, TasksMax), or ask for less (`count`, `backlog` in [workers])"
+    )]
     System(#[from] std::io::Error),
 }

@@ -16,8 +16,7 @@ use crate::addr::MacAddr;
 use crate::backlog::Backlog;
 use crate::counters::Counters;
 use crate::dpdk::{
-    BURST_MAX, Carrier, Device, Eal, Mempool, Port, PortInfo, QueueDemand, RegisterError, Rss,
-    TxQueue,
+    BURST_MAX, Carrier, Device, Eal, Mempool, Port, PortInfo, QueueDemand, Rss, TxQueue, pin,
 };
 use crate::grace::Grace;
 use crate::handover::{ASKED_MAX, WorkerPart};
@@ -51,7 +50,6 @@ impl Dataplane {
         if ports.is_empty() || config.count == 0 {
             return Err(StartError::Nothing);
         }
-        check_processors(config)?;
         let mut report = StartReport::default();
         let probed = probe(&eal, ports)?;
         let demand = PoolDemand::of(probed.iter().map(|(port, _)| port), config);
@@ -79,21 +77,6 @@ impl Dataplane {
         }
         launch(eal, pool, demand, opened, config).map(|plane| (plane, report))
     }
-}
-
-fn check_processors(config: &WorkerConfig) -> Result<(), StartError> {
-    let usable = core_affinity::get_core_ids().unwrap_or_default();
-    for worker in 0..usize::from(config.count) {
-        if let Some(cpu) = config.pinning.cpu(worker)
-            && !usable.contains(&cpu)
-        {
-            return Err(StartError::Cpu {
-                worker,
-                cpu: cpu.id,
-            });
-        }
-    }
-    Ok(())
 }
 
 fn probe(eal: &Eal, ports: Vec<PortConfig>) -> Result<Vec<(PortConfig, Port)>, StartError> {
@@ -345,13 +328,26 @@ fn launch(
                 .filter(|_| !config.idle_sleep.is_zero()),
         };
         let (started, cpu) = (started.clone(), config.pinning.cpu(index));
-        let tell = move |result: Result<(), RegisterError>| {
+        let tell = move |result: Result<(), StartError>| {
             // Nobody listens only if the start has failed already.
             let _ = started.send(result);
         };
         let thread = thread::Builder::new()
             .name(format!("worker-{index}"))
-            .spawn(move || worker.run(cpu, tell))?;
+            .spawn(move || {
+                if let Some(cpu) = cpu
+                    && let Err(error) = pin(cpu)
+                {
+                    tell(Err(StartError::Cpu {
+                        worker: index,
+                        cpu,
+                        error,
+                    }));
+                    return worker;
+                }
+                // `tell` goes with its call: the start waits until nobody can tell any more.
+                worker.run(move |registered| tell(registered.map_err(StartError::Register)))
+            })?;
         plane.workers.push(Running {
             shared,
             thread: Some(thread),
