@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use thiserror::Error;
 
-use super::{Affinity, Errno, LogText, arguments, beneath, c_string};
+use super::{Errno, LogText, arguments, beneath, c_string};
 
 /// Year and month of the release whose inline functions and structures are compiled in.
 pub(super) const BUILT_FOR: (u32, u32) = (
@@ -217,8 +217,6 @@ pub(super) fn last_complaint(log: &str) -> String {
 /// The thread that starts it is DPDK's main lcore: the control thread.
 #[derive(Debug)]
 pub struct Eal {
-    /// What the calling thread had before the EAL pinned it to an lcore's processors.
-    pub(crate) affinity: Option<Affinity>,
     _not_send: PhantomData<*mut ()>,
 }
 
@@ -263,7 +261,6 @@ impl Eal {
         let pointers = Vec::leak(arguments::pointers(arguments));
         let count = c_int::try_from(arguments.len()).unwrap_or(c_int::MAX);
         let mut log = LogText::new();
-        let affinity = Affinity::current();
         // SAFETY: `pointers` holds `count` terminated strings and a null, all of which live for ever, and `log` is as
         // large as said. getopt permutes the pointers, and writes into no string.
         let result = unsafe {
@@ -271,7 +268,6 @@ impl Eal {
         };
         match Errno::check(result) {
             Ok(_) => Ok(Self {
-                affinity,
                 _not_send: PhantomData,
             }),
             Err(errno) => Err(EalError::new(errno, log.into_string())),

@@ -30,8 +30,8 @@ pub use prefetch::prefetch;
 pub use table::Table;
 pub use telemetry::{Dictionary, Telemetry, Value};
 pub use thread::{
-    Affinity, RegisterError, Registration, close_descriptors_on_exec, pin, schedule_realtime,
-    tsc_cycles, tsc_hz,
+    RegisterError, Registration, close_descriptors_on_exec, pin, schedule_realtime, tsc_cycles,
+    tsc_hz,
 };
 pub use vectors::{Compute, top_bits, with_vectors};
 

@@ -7,7 +7,7 @@ use nix::libc::{
     CLOSE_RANGE_CLOEXEC, SCHED_RESET_ON_FORK, SCHED_RR, c_int, c_uint, close_range, sched_param,
     sched_setscheduler,
 };
-use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 use thiserror::Error;
 
@@ -55,26 +55,6 @@ pub fn pin(cpu: usize) -> nix::Result<()> {
     let mut set = CpuSet::new();
     set.set(cpu)?;
     sched_setaffinity(Pid::from_raw(0), &set)
-}
-
-/// The processors that a thread may run on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Affinity(CpuSet);
-
-impl Affinity {
-    /// The calling thread's; none if the kernel does not say.
-    #[must_use]
-    pub fn current() -> Option<Self> {
-        sched_getaffinity(Pid::from_raw(0)).ok().map(Self)
-    }
-
-    /// Gives it to the calling thread.
-    ///
-    /// # Errors
-    /// None of these processors is left to this process.
-    pub fn take(self) -> nix::Result<()> {
-        sched_setaffinity(Pid::from_raw(0), &self.0)
-    }
 }
 
 /// Has the calling thread run before all ordinary ones, in turn with others of its priority, 1 to 99 (sched(7), `SCHED_RR`).

@@ -16,8 +16,7 @@ use crate::addr::MacAddr;
 use crate::backlog::Backlog;
 use crate::counters::Counters;
 use crate::dpdk::{
-    Affinity, BURST_MAX, Carrier, Device, Eal, Mempool, Port, PortInfo, QueueDemand, Rss, TxQueue,
-    pin,
+    BURST_MAX, Carrier, Device, Eal, Mempool, Port, PortInfo, QueueDemand, Rss, TxQueue, pin,
 };
 use crate::grace::Grace;
 use crate::handover::{ASKED_MAX, WorkerPart};
@@ -234,7 +233,6 @@ fn launch(
 ) -> Result<Dataplane, StartError> {
     let ports = opened.len();
     let workers = usize::from(config.count);
-    let affinity = eal.affinity;
     let routing = Routing::new()?;
     let mut ingress: Vec<Vec<Ingress>> = (0..workers).map(|_| Vec::new()).collect();
     let mut egress: Vec<Vec<Egress>> = (0..workers).map(|_| Vec::new()).collect();
@@ -337,20 +335,15 @@ fn launch(
         let thread = thread::Builder::new()
             .name(format!("worker-{index}"))
             .spawn(move || {
-                match cpu.map(|cpu| (cpu, pin(cpu))) {
-                    Some((cpu, Err(error))) => {
-                        tell(Err(StartError::Cpu {
-                            worker: index,
-                            cpu,
-                            error,
-                        }));
-                        return worker;
-                    }
-                    Some((_, Ok(()))) => {}
-                    // A thread begins where the one that starts it may run: the control thread's processor is not for a worker.
-                    None => {
-                        let _ = affinity.map(Affinity::take);
-                    }
+                if let Some(cpu) = cpu
+                    && let Err(error) = pin(cpu)
+                {
+                    tell(Err(StartError::Cpu {
+                        worker: index,
+                        cpu,
+                        error,
+                    }));
+                    return worker;
                 }
                 // `tell` goes with its call: the start waits until nobody can tell any more.
                 worker.run(move |registered| tell(registered.map_err(StartError::Register)))
